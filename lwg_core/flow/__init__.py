@@ -1,0 +1,1 @@
+"""Correspondence, transformation flows and their composition (Algorithm 1)."""

@@ -1,0 +1,1 @@
+"""Generators with Attentional Liquid Warping Blocks, and their parts."""

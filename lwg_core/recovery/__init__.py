@@ -1,0 +1,1 @@
+"""Image evidence to SMPL parameters."""

@@ -1,0 +1,1 @@
+"""Cameras, the rasteriser and preview shading."""

@@ -1,0 +1,1 @@
+"""Procedural people, clothes, backgrounds and motions."""

@@ -1,0 +1,1 @@
+"""Losses, data, trainer and personalization."""
