@@ -14,12 +14,15 @@ Pixels: (0, 0) is the corner of the image, pixel centres lie at half-integers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+
+NEAR = 0.01  # metres in front of a pinhole eye
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class Camera:
         scale = focal / translation[:, 2]
         return cls(scale, middle + translation[:, :2] * scale[:, None], size, focal, principal)
 
+    @property
+    def near(self) -> float:
+        """Depth at or below which points cannot be seen: the ``near`` of ``raster.rasterize``."""
+        return float("-inf") if self.focal is None else NEAR
+
     def project(self, points: Tensor) -> Tensor:
         """Camera-frame points (T, N, 3) m -> (T, N, 3): pixel x, pixel y, depth in metres."""
         if self.focal is None:
@@ -101,15 +109,17 @@ class Camera:
 
     def resize(self, size: tuple[int, int]) -> Camera:
         """The same view on an image resized to (height, width). The aspect must be kept."""
-        factor = size[1] / self.size[1]
-        if abs(size[0] / self.size[0] / factor - 1) > 0.02:
+        across, down = size[1] / self.size[1], size[0] / self.size[0]
+        if abs(down / across - 1) > 0.02:
             raise InputError(f"camera: cannot resize {self.size} to {size}, the aspect differs")
+        factor = math.sqrt(across * down)  # sizes are whole pixels, so the two differ a little
+        factors = self.center.new_tensor([across, down])
         return Camera(
             self.scale * factor,
-            self.center * factor,
+            self.center * factors,
             size,
             None if self.focal is None else self.focal * factor,
-            None if self.principal is None else self.principal * factor,
+            None if self.principal is None else self.principal * factors,
         )
 
     def crop(self, left: float, top: float, size: tuple[int, int]) -> Camera:

@@ -1,0 +1,157 @@
+"""The target pixels that get a flow, as one list over all frames: the mesh's own and a band around.
+
+About an eighth of a frame is person, so lists of pixels cost an eighth of dense maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..render.raster import Raster
+from .extension import inward, nearest_inside, shell_offset
+from .prepare import PreparedSources
+from .visibility import cells, visible
+
+NEARBY = 0.12  # of the code, about 0.1 m on the rest body: what counts as the same surface
+BAND_TRUST = 0.9
+
+
+@dataclass(frozen=True)
+class FlowPixels:
+    """M target pixels and where they come from in S sources.
+
+    index: (M,) flat index into (T, H, W). grid: (M, S, 2) source coordinates in [-1, 1].
+    projected: (M, S) bool, whether ``grid`` means anything. seen: (M, S) bool, also visible there.
+    score: (M, S) trust that the source's pixel is this pixel's texture: visibility * facing^3.
+    part: (M,) int64 index into PART_NAMES. color: (M, 3) of the vertices, in [-1, 1].
+    on_mesh: (M,) bool, False in the band around the silhouette.
+    """
+
+    index: Tensor
+    grid: Tensor
+    projected: Tensor
+    seen: Tensor
+    score: Tensor
+    part: Tensor
+    color: Tensor
+    on_mesh: Tensor
+
+
+@dataclass(frozen=True)
+class SurfacePixels(FlowPixels):
+    """The pixels that see the mesh.
+
+    code: (M, 3). source_normal: (M, S, 2) image-plane part of the normal in each source.
+    corners: (M, 3) int64 vertices of the face. weights: (M, 3) its barycentric coordinates.
+    """
+
+    code: Tensor
+    source_normal: Tensor
+    corners: Tensor
+    weights: Tensor
+
+
+def blend(attributes: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
+    """(P, C) per-vertex attributes (V, C) at corners (P, 3) mixed by weights (P, 3)."""
+    return sum(weights[:, k, None] * attributes[corners[:, k]] for k in range(3))
+
+
+def paint(values: Tensor, index: Tensor, shape: tuple[int, ...], background=0.0) -> Tensor:
+    """(T, H, W, C): values (M, C) at flat pixels ``index``, ``background`` elsewhere."""
+    frames, height, width = shape
+    canvas = values.new_full((frames * height * width, values.shape[1]), background)
+    return canvas.index_copy(0, index, values).unflatten(0, (frames, height, width))
+
+
+def see_surface(prepared: PreparedSources, raster: Raster) -> SurfacePixels:
+    """Which surface point each covered pixel sees, and where the sources show that point."""
+    index = (raster.face_index.flatten() >= 0).nonzero().squeeze(1)
+    corners = prepared.body.faces[raster.face_index.flatten()[index].long()]
+    weights = raster.barycentric.view(-1, 3)[index]
+    points = blend(prepared.points.flatten(1), corners, weights).unflatten(1, (len(prepared), 6))
+    grid, cosine = points[..., :2], points[..., 3]
+    shown = visible(prepared.depth, grid, points[..., 2], cosine)
+    main = corners.gather(1, weights.argmax(1, keepdim=True)).squeeze(1)
+    return SurfacePixels(
+        index=index,
+        grid=grid,
+        projected=torch.ones_like(shown, dtype=torch.bool),
+        seen=shown > 0,
+        score=shown * cosine.clamp(min=0) ** 3,
+        part=prepared.parts[main],
+        color=blend(prepared.vertex_colors, corners, weights),
+        on_mesh=torch.ones_like(index, dtype=torch.bool),
+        code=blend(prepared.vertex_code, corners, weights),
+        source_normal=points[..., 4:],
+        corners=corners,
+        weights=weights,
+    )
+
+
+def extend(
+    surface: SurfacePixels,
+    prepared: PreparedSources,
+    mask: Tensor,
+    normals: Tensor,
+    scale: Tensor,
+    reach: int,
+) -> FlowPixels:
+    """``surface`` and a band of ``reach`` pixels outside the silhouette.
+
+    mask: (T, H, W) bool silhouette. normals: (T, V, 3) of the target meshes, camera frame.
+    scale: (T,) target pixels per metre.
+
+    A band pixel continues the flow of its nearest silhouette pixel. It is kept where it reaches
+    source pixels off the mesh, or of the same piece of surface: a band that lands on another limb
+    would paint that limb. Its score is what the source can tell: where the source shows the outline
+    too, whether something stands off there; where it looks at that surface from the front, nothing.
+    """
+    height, width = mask.shape[1:]
+    rows = torch.arange(len(surface.index), device=mask.device)
+    row_of = torch.full((mask.numel(),), -1, device=mask.device).index_copy(0, surface.index, rows)
+    outside, nearest = nearest_inside(mask, reach)
+    inner = row_of[nearest]
+    frame = torch.div(nearest, height * width, rounding_mode="floor")
+    step = torch.stack(
+        [
+            outside % width - nearest % width,
+            torch.div(outside, width, rounding_mode="floor")
+            - torch.div(nearest, width, rounding_mode="floor"),
+        ],
+        -1,
+    )
+    corners = surface.corners[inner] + (frame * normals.shape[1])[:, None]
+    normal = blend(normals[..., :2].reshape(-1, 2), corners, surface.weights[inner])
+    metres = step / scale[frame, None]
+    moved, kept = shell_offset(metres, normal, surface.source_normal[inner])
+    source_height, source_width = prepared.size
+    aspect = moved.new_tensor([1.0, source_width / source_height])
+    grid = surface.grid[inner] + moved * prepared.reach[:, None] * aspect
+
+    reached = cells(grid, prepared.size)
+    off_mesh = prepared.raster.face_index.reshape(-1)[reached] < 0
+    there = prepared.code.permute(0, 2, 3, 1).reshape(-1, 3)[reached]
+    apart = (there - surface.code[inner][:, None]).square().sum(-1)
+    projected = (grid.abs() <= 1).all(-1) & (off_mesh | (apart < NEARBY**2))
+    # An outline is seen at a grazing angle, where visibility is noise: trust the surface behind it.
+    score = surface.score[inner]
+    part = surface.part[inner]
+    for depth in (1, 2):
+        behind = inward(nearest, step, depth * max(reach / 9, 1), (height, width))
+        other = row_of[behind]
+        same = (other >= 0) & (surface.part[other] == part)
+        score = torch.maximum(score, surface.score[other] * same[:, None])
+    told = ((kept - 0.5) / 0.5).clamp(min=0) * BAND_TRUST
+    return FlowPixels(
+        index=torch.cat([surface.index, outside]),
+        grid=torch.cat([surface.grid, grid]),
+        projected=torch.cat([surface.projected, projected]),
+        seen=torch.cat([surface.seen, projected & (score > 0)]),
+        score=torch.cat([surface.score, score * projected * told]),
+        part=torch.cat([surface.part, part]),
+        color=torch.cat([surface.color, surface.color[inner]]),
+        on_mesh=torch.cat([surface.on_mesh, torch.zeros_like(outside, dtype=torch.bool)]),
+    )

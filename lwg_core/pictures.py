@@ -1,0 +1,147 @@
+"""Pictures and clips on disk. Inside the core a picture is (3, H, W) in [-1, 1]."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+SMALLEST_SIDE = 64
+LARGEST_SIDE = 16384
+
+
+def read_image(path: str | Path) -> Tensor:
+    """Read a picture as (3, H, W) in [-1, 1]; InputError if it cannot be one."""
+    pixels = _read(path, cv2.IMREAD_COLOR)
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"image {path} is {width}x{height} px; at least {SMALLEST_SIDE} px a side are needed"
+        )
+    return torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def read_mask(path: str | Path) -> Tensor:
+    """Read a mask as (1, H, W) in 0..1, 1 = person; its alpha channel if it has one."""
+    pixels = _read(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        pixels = pixels[..., 3]
+    elif pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
+    limit = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
+    return torch.from_numpy(pixels.astype(np.float32) / limit)[None].clamp(0, 1)
+
+
+def _read(path: str | Path, flags: int) -> np.ndarray:
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"image {path} cannot be read: {error.strerror or error}") from error
+    pixels = cv2.imdecode(data, flags) if data.size else None
+    if pixels is None:
+        raise InputError(f"image {path} is not a picture that can be decoded (PNG, JPEG, WebP)")
+    if max(pixels.shape[:2]) > LARGEST_SIDE:
+        raise InputError(f"image {path} is larger than {LARGEST_SIDE} px a side")
+    return pixels
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8 RGB."""
+    pixels = ((images.detach().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def write_image(path: str | Path, image: Tensor) -> None:
+    """Write (3, H, W) in [-1, 1] as PNG or JPEG: to a temporary file first, then rename."""
+    path = Path(path)
+    encoded, data = cv2.imencode(path.suffix or ".png", to_bytes(image[None])[0][..., ::-1])
+    if not encoded:
+        raise InputError(f"cannot write {path}: unknown picture format '{path.suffix}'")
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        temporary.write_bytes(data.tobytes())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
+    """Rows of pictures (3, h, w), all of one size, as one picture on white."""
+    height, width = rows[0][0].shape[-2:]
+    columns = max(len(row) for row in rows)
+    sheet = torch.ones(3, len(rows) * (height + gap) + gap, columns * (width + gap) + gap)
+    for i, row in enumerate(rows):
+        for j, picture in enumerate(row):
+            y, x = gap + i * (height + gap), gap + j * (width + gap)
+            sheet[:, y : y + height, x : x + width] = picture.cpu()
+    return sheet
+
+
+class VideoWriter:
+    """H.264 mp4, written frame by frame; appears under its name only when complete.
+
+    ``with VideoWriter(path, fps) as video: video.write(images)``. On an error or interrupt nothing
+    half-written stays behind.
+    """
+
+    def __init__(self, path: str | Path, fps: float, quality: int = 18) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+            raise InputError(f"output {path}: use a name that ends in .mp4, .mov or .mkv")
+        self.temporary = self.path.with_name(self.path.stem + ".part" + self.path.suffix)
+        self.rate = Fraction(fps).limit_denominator(1001)
+        self.quality = quality
+        self.stream = None
+
+    def __enter__(self) -> VideoWriter:
+        import av
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.container = av.open(str(self.temporary), "w")
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
+        return self
+
+    def write(self, images: Tensor | Iterable[Tensor]) -> None:
+        """Append frames (N, 3, H, W) in [-1, 1]; H and W must be even."""
+        import av
+
+        for pixels in to_bytes(images):
+            if self.stream is None:
+                self.stream = self.container.add_stream("libx264", rate=self.rate)
+                self.stream.height, self.stream.width = pixels.shape[:2]
+                self.stream.pix_fmt = "yuv420p"
+                self.stream.options = {"crf": str(self.quality)}
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            self._mux(self.stream.encode(frame))
+
+    def _mux(self, packets) -> None:
+        try:
+            for packet in packets:
+                self.container.mux(packet)
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def __exit__(self, kind, value, trace) -> None:
+        if kind is None and self.stream is not None:
+            self._mux(self.stream.encode())
+        try:
+            self.container.close()
+            if kind is None and self.stream is not None:
+                os.replace(self.temporary, self.path)
+        finally:
+            self.temporary.unlink(missing_ok=True)

@@ -1,0 +1,130 @@
+"""Train the shipped generator on synthetic people.
+
+    python -m lwg_core.synthetic.dataset --split train --count 1000 --out data/train
+    python -m lwg_core.synthetic.dataset --split test --count 32 --out data/test
+    python -m lwg_core.training.train --data data/train --test data/test --output runs/128 \
+        --size 128 --minutes 120
+    torchrun --nproc_per_node 2 -m lwg_core.training.train ...      # several processes
+
+Run the same command again to resume. ``--start FILE`` begins from weights (a larger size, say).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from ..body.open_body import open_body
+from ..networks.generator import AttLWBGenerator, GeneratorConfig
+from ..weights import load_generator, save_generator
+from .data import TrainingSet
+from .evaluate import held_out_items, score_generator, table, warp_baselines
+from .trainer import Journal, Schedule, Trainer
+
+log = logging.getLogger(__name__)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="lwg_core.training.train", description=__doc__)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of training records")
+    add("--test", type=Path, required=True, help="folder of test records")
+    add("--output", type=Path, required=True, help="folder of checkpoint, log and weights")
+    add("--size", type=int, default=128, help="pixels of the square pictures")
+    add("--widths", default="32,64,128", help="channels of the three encoder stages")
+    add("--res-blocks", type=int, default=4)
+    add("--spade-hidden", type=int, default=64)
+    add("--targets", type=int, default=4, help="targets per step and process")
+    add("--rate", type=float, default=5e-4)
+    add("--steps", type=int, default=1_000_000)
+    add("--minutes", type=float, default=120, help="training time over all resumptions")
+    add("--decay", type=float, default=0.5, help="last share of the run with a falling rate")
+    add("--every", type=int, default=500, help="steps between evaluations")
+    add("--people", type=int, default=16, help="test identities of the evaluations")
+    add("--start", help="weights to start from")
+    add("--device", default="cpu")
+    add("--threads", type=int, default=1, help="CPU threads of each process")
+    add("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def build(args: argparse.Namespace) -> AttLWBGenerator:
+    if args.start:
+        return load_generator(args.start)
+    config = GeneratorConfig(
+        widths=tuple(int(w) for w in args.widths.split(",")),
+        res_blocks=args.res_blocks,
+        spade_hidden=args.spade_hidden,
+        source_channels=8,
+        target_channels=8,
+        source_decoder=False,
+        key_conv=False,
+        copy_gate=True,
+        background=False,
+        inputs="surface",
+        flow_extension=True,
+    )
+    return AttLWBGenerator.from_scratch(config, args.seed)
+
+
+def main() -> None:
+    args = arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(args.threads)
+    rank = int(os.environ.get("RANK", 0))
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
+    body = open_body()
+    schedule = Schedule(args.steps, args.minutes, args.rate, args.rate * 0.04, decay=args.decay)
+    trainer = Trainer(build(args), schedule, args.output, args.device)
+    if trainer.resume():
+        log.info("resumed at step %d", trainer.step)
+    seed = args.seed + 1000 * rank + trainer.step
+    data = TrainingSet(args.data, body, args.size, seed, targets=args.targets)
+    journal = Journal(args.output)
+    held_out, baselines = [], {}
+    if trainer.main_process:
+        held_out = held_out_items(args.test, body, args.size, args.people)
+        baselines = warp_baselines(held_out)
+        log.info("\n%s", table(baselines))
+        for name, scores in baselines.items():
+            journal.write(baseline=name, psnr=scores.psnr, ssim=scores.ssim, iou=scores.iou)
+
+    def report(current: Trainer) -> None:
+        scores = score_generator(current.average, held_out, current.device)
+        journal.write(
+            step=current.step,
+            samples=current.samples,
+            minutes=round(current.seconds / 60, 2),
+            psnr=round(scores.psnr, 4),
+            ssim=round(scores.ssim, 4),
+            iou=round(scores.iou, 4),
+            time=time.strftime("%H:%M:%S"),
+        )
+        facts = {
+            "size": args.size,
+            "samples": current.samples,
+            "schedule": asdict(schedule),
+            "held_out": {"psnr": scores.psnr, "ssim": scores.ssim, "iou": scores.iou},
+        }
+        path = args.output / "generator.safetensors"
+        save_generator(path, current.average, {"lwg_training": json.dumps(facts)})
+
+    trainer.run(iter(data), args.every, report)
+    if trainer.main_process:
+        final = {**baselines, "generator": score_generator(trainer.average, held_out, args.device)}
+        print(table(final))
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

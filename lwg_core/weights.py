@@ -1,0 +1,185 @@
+"""Generator files: reading, checking and saving checkpoints.
+
+Files come from outside: only safetensors and plain tensors in a .pth are read, never code, and keys
+and shapes are checked against the architecture before a network is allocated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .errors import InputError
+from .networks.generator import AttLWBGenerator, GeneratorConfig
+
+DEFAULT_GENERATOR = Path(__file__).parent / "assets" / "generator.safetensors"
+# What torch.load raises on damaged files, beside OSError (from the zip and the pickle readers).
+DAMAGED = (
+    RuntimeError,
+    ValueError,
+    pickle.UnpicklingError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    TypeError,
+    struct.error,
+    OverflowError,
+    MemoryError,
+)
+
+
+def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a .safetensors or .pth file, on the CPU as stored, and its metadata.
+
+    A wrapper {"model": ...} or {"state_dict": ...} and DataParallel's prefix "module." go away.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a .safetensors or .pth file")
+    metadata: dict[str, str] = {}
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                # Copies: a tensor that maps the file would keep it from being replaced.
+                tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+                metadata = dict(file.metadata() or {})
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, *DAMAGED) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise InputError(
+            f"{path} cannot be read as weights: it is damaged, incomplete or holds more than "
+            f"tensors ({reason})"
+        ) from error
+    return unwrap(tensors, path), metadata
+
+
+def unwrap(tensors, path: Path) -> dict[str, Tensor]:
+    for wrapper in ("model", "state_dict"):
+        if isinstance(tensors, Mapping) and isinstance(tensors.get(wrapper), Mapping):
+            tensors = tensors[wrapper]
+    if not isinstance(tensors, Mapping) or not tensors:
+        raise InputError(f"{path} holds no state dict; expected named tensors")
+    for key, value in tensors.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor) or not is_stored(value):
+            raise InputError(f"{path}: entry {key!r} is not a plain tensor; expected a state dict")
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def is_stored(value: Tensor) -> bool:
+    """Whether the file held every element: not a sparse, meta or broadcast tensor of any size."""
+    plain = value.layout is torch.strided and value.device.type == "cpu"
+    return plain and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+
+
+def load_generator(path: str | Path = "default", operations=torch.nn) -> AttLWBGenerator:
+    """The generator of a file, or the shipped one, in eval mode, float32 on the CPU.
+
+    operations: where its layers come from; nodes pass a ``comfy.ops`` namespace.
+    """
+    if path == "default":
+        path = DEFAULT_GENERATOR
+        if not path.is_file():
+            raise InputError(
+                f"the built-in generator is missing ({path}); reinstall or give a file"
+            )
+    state_dict, metadata = read_state_dict(path)
+    return build_generator(state_dict, metadata, str(path), operations)
+
+
+def build_generator(
+    state_dict: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    name: str,
+    operations=torch.nn,
+) -> AttLWBGenerator:
+    """name: of the file, for the errors. The tensors become the parameters, so hand them over."""
+    config = GeneratorConfig.from_state_dict(state_dict, metadata, name)
+    with torch.device("meta"):
+        model = AttLWBGenerator(config, operations)
+    check_matches(state_dict, model, name)
+    weights = {key: value.detach().to(torch.float32) for key, value in state_dict.items()}
+    check_finite(weights, name)
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
+
+
+def check_matches(state_dict: Mapping[str, Tensor], model: torch.nn.Module, name: str) -> None:
+    """One sentence about every difference between a file's keys and shapes and a model's."""
+    expected = {key: value.shape for key, value in model.state_dict().items()}
+    missing = sorted(expected.keys() - state_dict.keys())
+    unexpected = sorted(state_dict.keys() - expected.keys())
+    misshapen = sorted(
+        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(shape)}"
+        for key, shape in expected.items()
+        if key in state_dict and state_dict[key].shape != shape
+    )
+    differences = {"missing": missing, "unexpected": unexpected, "of the wrong shape": misshapen}
+    report = [f"{len(keys)} {what}: {listing(keys)}" for what, keys in differences.items() if keys]
+    if report:
+        raise InputError(f"{name} does not fit an AttLWB generator ({'; '.join(report)})")
+
+
+def check_finite(weights: Mapping[str, Tensor], name: str) -> None:
+    broken = [key for key, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise InputError(f"{name} holds NaN or infinite weights, in {listing(broken)}")
+
+
+def listing(keys: list[str], shown: int = 3) -> str:
+    return ", ".join(keys[:shown]) + (", ..." if len(keys) > shown else "")
+
+
+def save_generator(
+    path: str | Path,
+    model: AttLWBGenerator,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Writes a .safetensors file that ``load_generator`` reads; a failure leaves nothing behind.
+
+    metadata: more text to store; the generator's config is always stored.
+    """
+    path = Path(path)
+    tensors = {
+        key: value.detach().to(device="cpu", dtype=dtype).contiguous()
+        for key, value in model.state_dict().items()
+    }
+    check_finite(tensors, str(path))
+    data = save(tensors, {**(metadata or {}), **model.config.metadata()})
+    write_atomically(path, data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes beside the path, then renames: readers see the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        if os.path.exists(temporary):
+            temporary.unlink()
+
+
+def weights_hash(source: Mapping[str, Tensor] | str | Path) -> str:
+    """sha256 over the names, types, shapes and values of a state dict or file, in key order."""
+    if not isinstance(source, Mapping):
+        source, _ = read_state_dict(source)
+    digest = hashlib.sha256()
+    for key in sorted(source):
+        value = source[key].detach().cpu().contiguous()
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

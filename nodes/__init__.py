@@ -1,0 +1,40 @@
+"""The ComfyUI face of the pack: one file per stage, all V3 schema."""
+
+from comfy_api.latest import ComfyExtension, io
+from typing_extensions import override
+
+from .background import InpaintBackground
+from .body import LoadBodyModel, PreviewBody, RecoverBodyFromKeypoints
+from .example import ExamplePerson
+from .files import register_folders
+from .flow import ComposeFlow, FlowToTensors
+from .generator import Generate, LoadGenerator
+from .motion import ImitateMotion, LoadMotion
+from .personalize import LoadPersonalized, Personalize, SavePersonalized
+from .source import AddSource
+
+
+class LiquidWarpingExtension(ComfyExtension):
+    @override
+    async def on_load(self) -> None:
+        register_folders()
+
+    @override
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            ExamplePerson,
+            LoadBodyModel,
+            RecoverBodyFromKeypoints,
+            PreviewBody,
+            LoadMotion,
+            AddSource,
+            ImitateMotion,
+            ComposeFlow,
+            FlowToTensors,
+            InpaintBackground,
+            LoadGenerator,
+            Generate,
+            Personalize,
+            SavePersonalized,
+            LoadPersonalized,
+        ]

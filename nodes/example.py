@@ -1,0 +1,1 @@
+"""A built-in person, so that a workflow runs as shipped."""

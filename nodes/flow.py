@@ -1,0 +1,112 @@
+"""Compose Flow: where every pixel of the target comes from, in each source."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..lwg_core import pipeline
+from ..lwg_core.body.open_body import open_body
+from ..lwg_core.flow.sequence import materialize
+from .progress import reporter
+from .sockets import (
+    CATEGORY,
+    FlowType,
+    SmplType,
+    SourcesType,
+    body_model_input,
+    image_from_core,
+    mask_from_core,
+)
+
+PREVIEW_FRAMES = 8
+CHUNK = 4
+
+
+class ComposeFlow(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_ComposeFlow",
+            display_name="Compose Flow",
+            category=CATEGORY,
+            description="Finds where every pixel of the target comes from in each source, on a square "
+            "window around the person.",
+            search_aliases=["warp", "correspondence", "transformation flow", "liquid warping"],
+            inputs=[
+                SourcesType.Input("sources", tooltip="The person, from Add Source."),
+                SmplType.Input("target", tooltip="What the person shall do, from Imitate Motion."),
+                io.Int.Input(
+                    "size",
+                    default=256,
+                    min=64,
+                    max=1024,
+                    step=8,
+                    tooltip="Side of the result in pixels, a multiple of 8.",
+                ),
+                body_model_input(),
+            ],
+            outputs=[
+                FlowType.Output("flow", tooltip="For Generate. Computed piece by piece: a clip of any length."),
+                io.Image.Output(
+                    "warped",
+                    tooltip="The sources warped into a few frames of the target, before the generator.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, sources, target, size: int, body_model=None) -> io.NodeOutput:
+        flow = pipeline.compose(sources, target, body_model or open_body(), size)
+        count = min(PREVIEW_FRAMES, len(flow))
+        report = reporter()
+        warped = []
+        for step, frame in enumerate(torch.linspace(0, len(flow) - 1, count).round().int().tolist()):
+            warped.append(image_from_core(flow.chunk(frame, frame + 1, "cpu").warped))
+            report(step + 1, count)
+        return io.NodeOutput(flow, torch.cat(warped))
+
+
+class FlowToTensors(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_FlowToTensors",
+            display_name="Flow to Tensors",
+            category=CATEGORY,
+            description="Computes a flow for all frames at once, and shows what it holds.",
+            search_aliases=["materialize flow", "correspondence map", "densepose"],
+            inputs=[FlowType.Input("flow", tooltip="From Compose Flow.")],
+            outputs=[
+                io.Image.Output("warped", tooltip="The sources warped into every frame, grey elsewhere."),
+                io.Image.Output(
+                    "correspondence",
+                    tooltip="Colour = place on the body's surface, in every frame.",
+                ),
+                io.Mask.Output("silhouette", tooltip="Silhouette of the target's mesh, in every frame."),
+                FlowType.Output(
+                    "computed_flow",
+                    display_name="flow",
+                    tooltip="The same flow in memory: nothing is computed again, but a long clip needs much.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, flow) -> io.NodeOutput:
+        report = reporter()
+        parts = []
+        for start in range(0, len(flow), CHUNK):
+            stop = min(start + CHUNK, len(flow))
+            parts.append(flow.chunk(start, stop, "cpu"))
+            report(stop, len(flow))
+        warped = torch.cat([part.warped for part in parts])
+        code = torch.cat([part.code for part in parts])
+        silhouette = torch.cat([part.silhouette for part in parts])
+        shown = code * silhouette + silhouette - 1  # black behind the body
+        return io.NodeOutput(
+            image_from_core(warped),
+            image_from_core(shown),
+            mask_from_core(silhouette),
+            materialize(flow, parts),
+        )

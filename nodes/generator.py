@@ -1,0 +1,114 @@
+"""Load Generator and Generate."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import torch
+from comfy_api.latest import io
+
+from ..lwg_core import pipeline
+from ..lwg_core.networks.generator import AttLWBGenerator
+from ..lwg_core.weights import load_generator
+from .files import BUILT_IN, GENERATORS, model_files, model_path
+from .progress import reporter
+from .sockets import (
+    CATEGORY,
+    FlowType,
+    GeneratorType,
+    image_from_core,
+    image_to_core,
+    mask_from_core,
+)
+
+OPERATIONS = comfy.ops.manual_cast  # casts weights to the input, wherever ComfyUI keeps them
+BYTES_PER_PIXEL = 6000  # measured peak of decoding one frame, by pixel of the result
+
+
+def in_patcher(generator: AttLWBGenerator) -> comfy.model_patcher.ModelPatcher:
+    """A generator whose memory ComfyUI manages."""
+    return comfy.model_patcher.CoreModelPatcher(
+        generator.eval(),
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+class LoadGenerator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_LoadGenerator",
+            display_name="Load Generator",
+            category=CATEGORY,
+            description="Loads the network that turns warped pictures into the final ones.",
+            search_aliases=["liquid warping gan", "attlwb", "checkpoint", "impersonator", "ipercore"],
+            inputs=[
+                io.Combo.Input(
+                    "generator_file",
+                    options=[BUILT_IN, *model_files(GENERATORS)],
+                    tooltip="The built-in weights, or a file in models/liquid_warping.",
+                )
+            ],
+            outputs=[GeneratorType.Output("generator", tooltip="For Generate and Personalize.")],
+        )
+
+    @classmethod
+    def execute(cls, generator_file: str) -> io.NodeOutput:
+        path = "default" if generator_file == BUILT_IN else model_path(generator_file)
+        return io.NodeOutput(in_patcher(load_generator(path, OPERATIONS)))
+
+
+class Generate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_Generate",
+            display_name="Generate",
+            category=CATEGORY,
+            description="Paints every frame of the person over the background.",
+            search_aliases=["liquid warping", "motion imitation", "animate person", "human synthesis"],
+            inputs=[
+                GeneratorType.Input("generator", tooltip="From Load Generator or Personalize."),
+                FlowType.Input("flow", tooltip="From Compose Flow."),
+                io.Image.Input(
+                    "background",
+                    optional=True,
+                    tooltip="One picture, or one per frame. A picture with the proportions of the first "
+                    "source is cut to the same window; any other covers it. Grey if not given.",
+                ),
+                io.Int.Input(
+                    "chunk",
+                    default=4,
+                    min=1,
+                    max=64,
+                    advanced=True,
+                    tooltip="Frames computed at a time: more needs more memory, and may be faster on a GPU.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", tooltip="The frames, for Create Video or Save Image."),
+                io.Mask.Output("masks", tooltip="The person's matte in every frame, for compositing."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, generator, flow, chunk: int, background=None) -> io.NodeOutput:
+        behind = torch.zeros(1, 3, *flow.size)
+        if background is not None:
+            behind = pipeline.place_background(image_to_core(background, "background"), flow)
+        if len(behind) not in (1, len(flow)):
+            raise InputError(
+                f"background must be 1 picture or {len(flow)}, one per frame; got {len(behind)}"
+            )
+        need = BYTES_PER_PIXEL * chunk * flow.size[0] * flow.size[1]
+        comfy.model_management.load_models_gpu([generator], memory_required=need)
+        report = reporter()
+        images, masks = [], []
+        frames = pipeline.generate(generator.model, flow, behind, chunk, generator.load_device)
+        for image, mask in frames:
+            images.append(image_from_core(image))
+            masks.append(mask_from_core(mask))
+            report(sum(map(len, images)), len(flow), image[-1])
+        return io.NodeOutput(torch.cat(images), torch.cat(masks))

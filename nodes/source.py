@@ -1,0 +1,65 @@
+"""Sources: pictures of the person to be animated."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..lwg_core import pipeline
+from ..lwg_core.body.open_body import open_body
+from ..lwg_core.errors import InputError
+from .sockets import (
+    CATEGORY,
+    SmplType,
+    SourcesType,
+    body_model_input,
+    image_to_core,
+    mask_from_core,
+    mask_to_core,
+)
+
+
+class AddSource(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_AddSource",
+            display_name="Add Source",
+            category=CATEGORY,
+            description="Adds one picture of the person. Chain several nodes to show the person from more "
+            "sides; up to eight pictures.",
+            search_aliases=["reference image", "source image", "character image"],
+            inputs=[
+                io.Image.Input("image", tooltip="Picture of the person, whole body in view. Any size."),
+                SmplType.Input("smpl", tooltip="The person's body in this very picture, from Recover Body."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White on the person, hair and clothes included. Estimated if not given.",
+                ),
+                SourcesType.Input(
+                    "sources",
+                    optional=True,
+                    tooltip="Pictures added before this one, of the same person in the same clothes.",
+                ),
+                body_model_input(),
+            ],
+            outputs=[
+                SourcesType.Output(
+                    "all_sources",
+                    display_name="sources",
+                    tooltip="All pictures so far, for the nodes that animate or personalize.",
+                ),
+                io.Mask.Output("used_mask", display_name="mask", tooltip="The person's mask in use."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, smpl, mask=None, sources=(), body_model=None) -> io.NodeOutput:
+        body = body_model or open_body()
+        images = image_to_core(image)
+        if len(images) != 1:
+            raise InputError(f"image must be one picture; got a batch of {len(images)}")
+        masks = mask_to_core(mask, images)
+        source = pipeline.make_source(images[0], smpl, body, None if masks is None else masks[0])
+        joined = pipeline.with_offsets((*sources, source), body)
+        return io.NodeOutput(joined, mask_from_core(source.mask[None]))

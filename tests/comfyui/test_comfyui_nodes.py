@@ -1,0 +1,252 @@
+"""The nodes in a real ComfyUI: good, broken and interrupted prompts, posted as the page posts them."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+
+NODES = {
+    "LWG_ExamplePerson", "LWG_LoadBodyModel", "LWG_RecoverBodyFromKeypoints", "LWG_PreviewBody",
+    "LWG_LoadMotion", "LWG_AddSource", "LWG_ImitateMotion", "LWG_ComposeFlow", "LWG_FlowToTensors",
+    "LWG_InpaintBackground", "LWG_LoadGenerator", "LWG_Generate", "LWG_Personalize",
+    "LWG_SavePersonalized", "LWG_LoadPersonalized",
+}  # fmt: skip
+QUICK = {"LoadMotion": {"frames": 3}, "ComposeFlow": {"size": 128}}
+
+
+def ids_of(prompt: dict, kind: str) -> list[str]:
+    return [i for i, node in prompt.items() if node["class_type"] in (kind, f"LWG_{kind}")]
+
+
+@pytest.fixture(scope="module")
+def info(server) -> dict:
+    return {k: v for k, v in server.get("/object_info").items() if k.startswith("LWG_")}
+
+
+def test_every_node_is_there_and_explained(server, info):
+    assert set(info) == NODES
+    for name, node in info.items():
+        assert node["category"] == "liquid warping", name
+        assert node["description"] and node["display_name"], name
+        inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+        for key, spec in inputs.items():
+            assert spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
+        assert len(node["output_tooltips"]) == len(node["output"])
+        assert all(node["output_tooltips"]), f"{name}: an output has no tooltip"
+        page = f"http://127.0.0.1:{server.port}/extensions/liquid-warping/docs/{name}.md"
+        assert urllib.request.urlopen(page).read().startswith(b"# " + node["display_name"].encode())
+
+
+def test_workflows_are_offered_as_templates(server):
+    listed = server.get("/workflow_templates")["liquid-warping"]
+    assert {"motion_imitation", "personalize", "photo_from_pose_node"} == set(listed)
+
+
+def test_motion_imitation_as_shipped_but_shorter(server, workflow):
+    prompt = workflow("motion_imitation", **QUICK)
+    result = server.run(prompt)
+    assert result.kind == "success", result.error
+    shown = next(i for i in ids_of(prompt, "PreviewImage")
+                 if prompt[i]["inputs"]["images"][0] in ids_of(prompt, "Generate"))  # fmt: skip
+    frames = [cv2.imread(str(p)).astype(int) for p in server.pictures(result, shown)]
+    assert [f.shape for f in frames] == [(128, 128, 3)] * 3
+    assert all(f.std() > 10 for f in frames)
+    assert np.abs(frames[0] - frames[1]).max() > 40, "the person does not move"
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "words"),
+    [
+        ("LoadMotion", {"motion": "no such clip"}, "motion"),
+        ("LoadMotion", {"motion": "../../../../etc/passwd"}, "motion"),
+        ("LoadMotion", {"motion": "../output/clip.npz"}, "motion"),
+        ("LoadMotion", {"frames": -1}, "frames"),
+        ("LoadGenerator", {"generator_file": "../../../etc/passwd"}, "generator_file"),
+        ("InpaintBackground", {"method": "magic"}, "method"),
+        ("ImitateMotion", {"camera": "drone"}, "camera"),
+        ("ComposeFlow", {"size": 100000}, "size"),
+        ("Generate", {"chunk": 0}, "chunk"),
+    ],
+)
+def test_refused_before_anything_runs(server, workflow, node, inputs, words):
+    prompt = workflow("motion_imitation", **{node: inputs})
+    result = server.run(prompt)
+    assert (result.kind, result.status) == ("refused", 400)
+    assert result.node in ids_of(prompt, node)
+    assert words in result.error
+
+
+def source_only(workflow, mask=None, image=None, **changes) -> dict:
+    """The first source of the shipped workflow, with its mask or picture replaced."""
+    prompt = workflow("motion_imitation", **changes)
+    source = ids_of(prompt, "AddSource")[0]
+    body = prompt[source]["inputs"]["smpl"][0]
+    person = prompt[source]["inputs"]["image"][0]
+    kept = {i: prompt[i] for i in (source, body, person)}
+    for name, extra in (("mask", mask), ("image", image)):
+        if extra is not None:
+            kept[name] = extra
+            kept[source]["inputs"][name] = [name, 0]
+    kept["end"] = {"class_type": "MaskToImage", "inputs": {"mask": [source, 1]}}
+    kept["show"] = {"class_type": "PreviewImage", "inputs": {"images": ["end", 0]}}
+    return kept
+
+
+def solid_mask(value: float, side: int) -> dict:
+    inputs = {"value": value, "width": side, "height": side}
+    return {"class_type": "SolidMask", "inputs": inputs}
+
+
+def blank(width: int, height: int, count: int = 1) -> dict:
+    inputs = {"width": width, "height": height, "batch_size": count, "color": 0}
+    return {"class_type": "EmptyImage", "inputs": inputs}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "words"),
+    [
+        ({"mask": solid_mask(1.0, 100)}, "mask must have the size of the image"),
+        ({"mask": solid_mask(0.0, 512)}, "mask is empty"),
+        ({"image": blank(512, 256)}, "512 x 512"),
+        ({"image": blank(512, 512, 3)}, "image must be one picture"),
+        ({"image": blank(16, 16)}, "image must be at least"),
+    ],
+)
+def test_bad_source_is_explained(server, workflow, replaced, words):
+    prompt = source_only(workflow, **replaced)
+    result = server.run(prompt)
+    assert result.kind == "execution_error"
+    assert result.node in ids_of(prompt, "AddSource")
+    assert words in result.error
+
+
+def test_zero_mask_of_load_image_means_no_mask(server, workflow):
+    prompt = source_only(workflow, mask=solid_mask(0.0, 64))
+    result = server.run(prompt)
+    assert result.kind == "success", result.error
+    estimated = cv2.imread(str(server.pictures(result, "show")[0]))
+    assert estimated.shape == (512, 512, 3)
+    assert 0.03 < (estimated > 127).mean() < 0.6
+
+
+def test_keypoints_that_do_not_fit_are_explained(server, workflow):
+    prompt = source_only(workflow)
+    body = ids_of(prompt, "RecoverBodyFromKeypoints")[0]
+    prompt["image"] = blank(300, 700)
+    prompt[body]["inputs"]["image"] = ["image", 0]
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", body)
+    assert "canvas" in result.error
+
+    prompt[body]["inputs"]["image"] = prompt[ids_of(prompt, "AddSource")[0]]["inputs"]["image"]
+    prompt[body]["inputs"]["keypoints"] = "/etc/passwd"
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", body)
+    assert "pose node" in result.error and "root" not in result.error
+
+
+def personalization(workflow, **inputs) -> dict:
+    quick = {"steps": 2, "size": 64}
+    return workflow("personalize", Personalize={**quick, **inputs}, **QUICK)
+
+
+def test_not_a_number_is_refused(server, workflow):
+    prompt = personalization(workflow, learning_rate=float("nan"))
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", ids_of(prompt, "Personalize")[0])
+    assert "learning_rate must be a finite number" in result.error
+
+
+def test_personalized_generator_survives_the_disk(server, workflow):
+    prompt = personalization(workflow)
+    result = server.run(prompt)
+    assert result.kind == "success", result.error
+    save = ids_of(prompt, "SavePersonalized")[0]
+    name = result.outputs[save]["text"][0]
+    assert (server.base / "output" / "liquid_warping" / name).is_file()
+
+    generate = ids_of(prompt, "Generate")[0]
+    show = {"class_type": "PreviewImage", "inputs": {"images": [generate, 0]}}
+    fresh = {k: v for k, v in prompt.items() if k != save} | {"show": show}
+    before = server.run(fresh)
+    trained = fresh.pop(ids_of(fresh, "Personalize")[0])
+    load = {"personalized_file": name, "sources": trained["inputs"]["sources"]}
+    fresh["load"] = {"class_type": "LWG_LoadPersonalized", "inputs": load}
+    for node in fresh.values():
+        for key, value in node["inputs"].items():
+            if value == [ids_of(prompt, "Personalize")[0], 0]:
+                node["inputs"][key] = ["load", 0]
+    fresh = {k: v for k, v in fresh.items()
+             if not any(isinstance(x, list) and x[0] not in fresh for x in v["inputs"].values())}  # fmt: skip
+    after = server.run(fresh)
+    assert after.kind == "success", after.error
+    for a, b in zip(server.pictures(before, "show"), server.pictures(after, "show"), strict=True):
+        assert np.abs(cv2.imread(str(a)).astype(int) - cv2.imread(str(b))).max() <= 1
+
+
+@pytest.mark.parametrize("prefix", ["../../escape", "/tmp/escape", "", ".."])
+def test_save_stays_in_its_folder(server, workflow, prefix):
+    prompt = workflow("personalize", SavePersonalized={"filename_prefix": prefix})
+    result = server.run(prompt)
+    assert result.kind == "refused"
+    assert result.node in ids_of(prompt, "SavePersonalized")
+    assert "inside the folder output/liquid_warping" in result.error
+
+
+def test_saving_a_plain_generator_is_explained(server, workflow):
+    prompt = {
+        "1": {"class_type": "LWG_LoadGenerator", "inputs": {"generator_file": "built-in"}},
+        "2": {"class_type": "LWG_SavePersonalized",
+              "inputs": {"generator": ["1", 0], "filename_prefix": "x"}},
+    }  # fmt: skip
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", "2")
+    assert "was not personalized" in result.error
+
+
+def interrupted(server, prompt: dict, delay: float):
+    """The result of ``prompt``, cancelled ``delay`` seconds after it began."""
+    identity, refused = server.submit(prompt)
+    assert refused is None, refused
+    time.sleep(delay)
+    server.post("/interrupt", {"prompt_id": identity})
+    return server.wait(identity, timeout=60)
+
+
+def test_generate_can_be_cancelled(server, workflow):
+    long = {**QUICK, "LoadMotion": {"frames": 1500}}
+    prompt = workflow("motion_imitation", **long)
+    generate = ids_of(prompt, "Generate")[0]
+    flow = ids_of(prompt, "ComposeFlow")[0]
+    warm = {k: v for k, v in prompt.items() if v["class_type"] not in ("LWG_Generate", "CreateVideo", "SaveVideo", "PreviewImage")}  # fmt: skip
+    warm["show"] = {"class_type": "PreviewImage", "inputs": {"images": [flow, 1]}}
+    background = ids_of(prompt, "InpaintBackground")[0]
+    warm["show2"] = {"class_type": "PreviewImage", "inputs": {"images": [background, 0]}}
+    assert server.run(warm).kind == "success"  # all but the generator is cached now
+    result = interrupted(server, prompt, 2.0)
+    assert (result.kind, result.node) == ("execution_interrupted", generate)
+    assert result.seconds < 10
+    assert server.run(workflow("motion_imitation", **QUICK)).kind == "success"
+
+
+def test_personalize_can_be_cancelled_and_leaves_nothing(server, workflow):
+    saved = server.base / "output" / "liquid_warping"
+    before = sorted(saved.rglob("*")) if saved.exists() else []
+    assert server.run(personalization(workflow)).kind == "success"
+    kept = sorted(saved.rglob("*"))
+    assert len(kept) == len(before) + 1
+    prompt = personalization(workflow, steps=5000)
+    result = interrupted(server, prompt, 2.0)
+    assert (result.kind, result.node) == ("execution_interrupted", ids_of(prompt, "Personalize")[0])
+    assert result.seconds < 10
+    assert sorted(saved.rglob("*")) == kept
+
+
+def test_the_log_has_no_traceback_of_an_import(server):
+    log = server.log_text()
+    assert "IMPORT FAILED" not in log
+    assert "An error occurred while retrieving information" not in log
