@@ -2,11 +2,11 @@
 
     python benchmarks/generator.py [--sizes 256 512] [--sources 1 2] [--pairs 5]
 
-The transcription evaluates what the official network evaluates, in its order: the flow is resized for
-each of the nine attention blocks, keys and values are convolved for every source, gamma, beta and the
-output heads are separate convolutions. Weights are equal and random, width is the official one, one
-thread, float32. Runs alternate in pairs; the table shows medians of CPU seconds (not wall time) and
-the largest difference of the outputs, which must stay below 2e-5.
+The transcription evaluates what the official network evaluates, in its order: the flow is resized
+for each of the nine attention blocks, keys and values are convolved for every source, gamma, beta
+and the output heads are separate convolutions. Weights are equal and random, width is the official
+one, one thread, float32. Runs alternate in pairs; the table shows medians of CPU seconds (not wall
+time) and the largest difference of the outputs, which must stay below 2e-5.
 """
 
 from __future__ import annotations

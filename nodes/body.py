@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import Types, io
+import logging
+from dataclasses import replace
 
-from ..lwg_core import pipeline
+import torch
+from comfy_api.latest import Types, io
+from torch import Tensor
+
 from ..lwg_core.body.files import load_body_model
+from ..lwg_core.body.model import BodyModel
+from ..lwg_core.body.open_body import open_body
+from ..lwg_core.body.params import SmplParams
 from ..lwg_core.errors import InputError
-from ..lwg_core.recovery.keypoints import project_keypoints, to_pose_keypoint
+from ..lwg_core.recovery.fit import fit_keypoints
+from ..lwg_core.recovery.keypoints import parse_pose_keypoints, to_pose_keypoint
+from ..lwg_core.recovery.projection import project_keypoints
+from ..lwg_core.render.camera import Camera
+from ..lwg_core.render.shading import overlay, shade
 from .files import BODY_MODELS, BUILT_IN, model_files, model_path
+from .progress import reporter
 from .sockets import (
     CATEGORY,
     BodyModelType,
@@ -18,8 +30,12 @@ from .sockets import (
     image_from_core,
     image_to_core,
     mask_from_core,
-    mask_to_core,
 )
+
+log = logging.getLogger(__name__)
+
+CANVAS = 512  # px, side of the picture of a motion that has no camera
+DRAWN_AT_ONCE = 8  # frames
 
 
 class LoadBodyModel(io.ComfyNode):
@@ -101,11 +117,15 @@ class RecoverBodyFromKeypoints(io.ComfyNode):
             raise InputError(
                 f"keypoints hold {len(found)} frames but image holds {len(images)}; they must match"
             )
-        fit = pipeline.recover(images[0], found, body)
+        fit = fit_keypoints(found, body, size, progress=reporter())
         for frame, message in enumerate(fit.messages):
             if message:
                 log.warning("frame %d: %s", frame, message)
-        return io.NodeOutput(fit.params, image_from_core(render_over(images, body, fit.params)))
+        drawn = [
+            image_from_core(overlay(images[some], body, fit.params.select(some)))
+            for some in slices(len(images))
+        ]
+        return io.NodeOutput(fit.params, torch.cat(drawn))
 
 
 class PreviewBody(io.ComfyNode):
@@ -140,10 +160,54 @@ class PreviewBody(io.ComfyNode):
     def execute(cls, smpl, image=None, body_model=None) -> io.NodeOutput:
         body = body_model or open_body()
         params = seen_by_camera(smpl, body)
-        images = torch.zeros(1, 3, *params.camera.size) if image is None else image_to_core(image)
+        images = None if image is None else image_to_core(image)
         drawn, masks = draw(images, body, params)
         keypoints = to_pose_keypoint(*project_keypoints(body, params), params.camera.size)
         first = params.select([0])
         vertices = body.vertices(first.pose, first.betas) * torch.tensor([1.0, -1.0, -1.0])
         mesh = Types.MESH(vertices, body.faces[None])
-        return io.NodeOutput(image_from_core(drawn), mask_from_core(masks), keypoints, mesh)
+        return io.NodeOutput(drawn, masks, keypoints, mesh)
+
+
+def slices(frames: int) -> list[slice]:
+    return [slice(i, i + DRAWN_AT_ONCE) for i in range(0, frames, DRAWN_AT_ONCE)]
+
+
+def draw(images: Tensor | None, body: BodyModel, params: SmplParams) -> tuple[Tensor, Tensor]:
+    """Bodies over pictures (1 or T, 3, H, W) or over nothing: IMAGE and MASK of T frames."""
+    size = params.camera.size
+    if images is not None and (len(images) not in (1, len(params)) or images.shape[2:] != size):
+        raise InputError(
+            f"image must be 1 or {len(params)} pictures of {size[1]} x {size[0]} pixels, as the "
+            f"smpl's camera; got {len(images)} of {images.shape[3]} x {images.shape[2]}"
+        )
+    report = reporter()
+    drawn, masks = [], []
+    for some in slices(len(params)):
+        part = params.select(some)
+        points = body.vertices(part.pose, part.betas)
+        behind = images if images is None or len(images) == 1 else images[some]
+        seen = part.camera.project(points), points, body.faces, size, None, behind
+        image, mask = shade(*seen, part.camera.near)
+        drawn.append(image_from_core(image))
+        masks.append(mask_from_core(mask))
+        report(min(some.stop, len(params)), len(params))
+    return torch.cat(drawn), torch.cat(masks)
+
+
+def seen_by_camera(params: SmplParams, body: BodyModel) -> SmplParams:
+    """``params`` with a camera: its own, or one that looks at a motion from the front."""
+    if params.betas is not None and params.body_model != body.id:
+        raise InputError(
+            f"smpl belongs to the body model '{params.body_model}', but the body model in use is "
+            f"'{body.id}'; connect the one it was recovered with"
+        )
+    if params.camera is not None:
+        return params
+    joints = body.joints(params.pose, params.betas)[..., :2].flatten(0, 1)
+    low, high = joints.amin(0) - 0.2, joints.amax(0) + 0.2  # metres of flesh around the joints
+    scale = CANVAS / (high - low).amax()
+    center = CANVAS / 2 - (low + high) / 2 * scale
+    frames = len(params)
+    camera = Camera(scale.expand(frames), center.expand(frames, 2), (CANVAS, CANVAS))
+    return replace(params, camera=camera)

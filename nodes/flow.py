@@ -7,7 +7,8 @@ from comfy_api.latest import io
 
 from ..lwg_core import pipeline
 from ..lwg_core.body.open_body import open_body
-from ..lwg_core.flow.sequence import materialize
+from ..lwg_core.flow.chunk import FlowChunk
+from ..lwg_core.flow.sequence import MaterialisedFlow
 from .progress import reporter
 from .sockets import (
     CATEGORY,
@@ -100,13 +101,11 @@ class FlowToTensors(io.ComfyNode):
             stop = min(start + CHUNK, len(flow))
             parts.append(flow.chunk(start, stop, "cpu"))
             report(stop, len(flow))
-        warped = torch.cat([part.warped for part in parts])
-        code = torch.cat([part.code for part in parts])
-        silhouette = torch.cat([part.silhouette for part in parts])
-        shown = code * silhouette + silhouette - 1  # black behind the body
+        frames = FlowChunk.cat(parts)
+        correspondence = frames.code + frames.silhouette - 1  # -1 = black behind the body
         return io.NodeOutput(
-            image_from_core(warped),
-            image_from_core(shown),
-            mask_from_core(silhouette),
-            materialize(flow, parts),
+            image_from_core(frames.warped),
+            image_from_core(correspondence),
+            mask_from_core(frames.silhouette),
+            MaterialisedFlow(flow.prepared, frames, flow.fps, flow.window, flow.canvas),
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from comfy_api.latest import io
 
 from ..lwg_core.body.files import load_params
 from ..lwg_core.body.open_body import open_body
-from ..lwg_core.errors import InputError
 from ..lwg_core.flow.targets import CAMERA_STRATEGIES, imitate
 from ..lwg_core.synthetic.motions import MOTIONS as CLIPS
 from ..lwg_core.synthetic.motions import motion as built_in_motion
@@ -56,7 +57,8 @@ class LoadMotion(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, motion: str, frames: int):
-        return (frames, motion if motion in CLIPS else file_stamp(input_path(motion)))
+        """Run again when the file has changed."""
+        return motion if motion in CLIPS else os.path.getmtime(input_path(motion))
 
 
 class ImitateMotion(io.ComfyNode):

@@ -51,12 +51,14 @@ def warp_features(features: Tensor, flow: Tensor) -> Tensor:
     """Source features seen from the targets: zeros where the flow leaves the source.
 
     features: (B, S, C, h, w); flow: (B, T, S, H, W, 2) in [-1, 1] with edges at +-1.
-    Returns (B*T, S, C, H, W). Coordinates stay float32: half precision would move them by pixels.
+    Returns (B*T, S, C, H, W). Coordinates are never half precision: it would move
+    them by pixels.
     """
     batch, frames, sources = flow.shape[:3]
     # The frames are stacked along the height, so that no source is repeated for them.
     grid = rearrange(flow, "b t s h w c -> (b s) (t h) w c")
-    warped = F.grid_sample(features.flatten(0, 1).float(), grid.float(), align_corners=False)
+    exact = torch.promote_types(features.dtype, torch.float32)
+    warped = F.grid_sample(features.flatten(0, 1).to(exact), grid.to(exact), align_corners=False)
     return rearrange(
         warped.to(features.dtype), "(b s) c (t h) w -> (b t) s c h w", b=batch, t=frames
     )
@@ -101,5 +103,5 @@ class AttLWB(nn.Module):
         if self.fk is not None:
             query = F.conv2d(query, like_input(self.fk.weight, query).transpose(0, 1))
         logits = (warped * query[:, None]).sum(2, keepdim=True) / query.shape[1] ** 0.5
-        alpha = logits.float().softmax(dim=1).to(warped.dtype)
+        alpha = logits.softmax(dim=1).to(warped.dtype)
         return (warped * alpha).sum(1)

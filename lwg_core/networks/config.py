@@ -125,10 +125,11 @@ class GeneratorConfig:
 def read_options(metadata: Mapping[str, str], name: str) -> dict:
     try:
         stored = json.loads(metadata.get(METADATA_KEY, "{}"))
-        options = {key: stored[key] for key in ("inputs", "flow_extension") if key in stored}
-    except (ValueError, TypeError):
-        raise InputError(f"{name}: its {METADATA_KEY} metadata is not a JSON object") from None
-    return options
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise InputError(f"{name}: its {METADATA_KEY} metadata is not a JSON object")
+    return {key: stored[key] for key in ("inputs", "flow_extension") if key in stored}
 
 
 def looks_like(keys) -> str:

@@ -185,9 +185,10 @@ class AttLWBGenerator(nn.Module):
     ) -> dict[str, Tensor]:
         """The whole network with the official arguments and results.
 
-        bg_inputs: (B, N, 4, H, W) or None; src_inputs: (B, S, C, H, W); tsf_inputs: (B, T, C, H, W);
-        Tst: (B, T, S, H, W, 2). Ttt: (B, T-1, H, W, 2), flow from each frame to its predecessor:
-        switches on the temporal attention, where the previous frame is one more source.
+        bg_inputs: (B, N, 4, H, W) or None; src_inputs: (B, S, C, H, W);
+        tsf_inputs: (B, T, C, H, W); Tst: (B, T, S, H, W, 2), flow from the sources.
+        Ttt: (B, T-1, H, W, 2), flow from each frame to its predecessor: switches on the temporal
+        attention, where the previous frame is one more source.
         Returns bg_img (B, N, 3, H, W), src_imgs and src_masks (B, S, ...), tsf_imgs and tsf_masks
         (B, T, ...).
         """

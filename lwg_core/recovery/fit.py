@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from ..body.model import BodyModel
-from ..body.params import JOINT_NAMES, SmplParams
+from ..body.params import SmplParams
 from ..body.rotations import matrix_to_axis_angle
 from ..errors import InputError
 from ..render.camera import Camera
-from .keypoints import KEYPOINT_NAMES, MIRRORED, Keypoints
+from .keypoints import KEYPOINT_NAMES, Keypoints
 from .kinematics import LinearPoints, fold
+from .labels import joint_confidence, side_swaps
 from .priors import RangeOfMotion, range_of_motion
 from .projection import stacked_regressor
 from .solver import Bodies, Evidence, linearise, minimise, predict
@@ -36,30 +37,13 @@ log = logging.getLogger(__name__)
 
 CHUNK = 64  # frames solved at once: about 100 MB
 FIRST_STEPS, KEPT, LAST_STEPS = 8, 2, 15
-OUTLIER = 6.0
+OUTLIER = 6.0  # at the end; the first steps still listen to far points
 SHAPE_FRAMES = 10  # a clip's frames are alike: they speak for the shape like at most this many
 EAR_WEIGHT = 0.25  # detectors and the regressor disagree most about ears
 NECK_WEIGHT = 0.5  # detectors make it from the shoulders
-DOUBTFUL = 3.0  # energy per seen keypoint above which other labellings are tried
+DOUBTFUL = 2.5  # energy per seen keypoint above which other labellings are tried
 SWAP_GAIN = 0.6  # another labelling must bring the energy below this part
 REJECTED = 8.0  # energy per seen keypoint above which the body is not to be trusted
-
-LEG_POINTS = ("hip", "knee", "ankle", "toe", "heel")
-ARM_POINTS = ("shoulder", "elbow", "wrist")
-
-# Joint -> keypoints at the far end of its bone, and those further down that say half as much.
-_SUPPORT = {
-    "pelvis": ("right_hip left_hip", "right_shoulder left_shoulder"),
-    "spine1 spine2 spine3": ("right_shoulder left_shoulder", ""),
-    "neck head": ("nose right_eye left_eye right_ear left_ear", ""),
-    "SIDE_collar": ("SIDE_shoulder", "SIDE_elbow"),
-    "SIDE_shoulder": ("SIDE_elbow", "SIDE_wrist"),
-    "SIDE_elbow": ("SIDE_wrist", ""),
-    "SIDE_wrist SIDE_hand": ("", "SIDE_wrist"),
-    "SIDE_hip": ("SIDE_knee", "SIDE_ankle"),
-    "SIDE_knee": ("SIDE_ankle", "SIDE_heel SIDE_big_toe"),
-    "SIDE_ankle SIDE_foot": ("SIDE_heel SIDE_big_toe SIDE_small_toe", "SIDE_ankle"),
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,7 @@ def fit_keypoints(
     size = size or keypoints.size
     if size != keypoints.size:
         raise InputError(f"the keypoints are pixels of a {keypoints.size} image, not of {size}")
-    good = keypoints.usable.nonzero().flatten()
+    good = keypoints.usable.nonzero().flatten().cpu()
     if not len(good):
         raise InputError("keypoints: no frame has enough points to fit a body")
     table = fold(body, stacked_regressor(body))
@@ -108,8 +92,8 @@ def fit_keypoints(
     weight = keypoints.confidence[good, : len(table)].to(like)
     middle = like.new_tensor([size[1] / 2, size[0] / 2])
     scale = pixel_scale(table, points, weight)
-    weight = weight * _trust(len(table)).to(like)
-    evidence = Evidence((points - middle) / scale[:, None, None], weight, distance)
+    trust = _trust(len(table)).to(like)
+    evidence = Evidence((points - middle) / scale[:, None, None], weight * trust, distance)
     chunks = []
     for first in range(0, len(good), CHUNK):
         index = torch.arange(first, min(first + CHUNK, len(good)), device=like.device)
@@ -127,7 +111,9 @@ def fit_keypoints(
     energy = energy / count
     messages = _complaints(keypoints, good, energy)
     # Frames without a body borrow the nearest one's, so that a clip stays a clip.
-    nearest = (torch.arange(len(keypoints))[:, None] - good.cpu()).abs().argmin(1).to(good.device)
+    nearest = (torch.arange(len(keypoints))[:, None] - good).abs().argmin(1)
+    confidence = like.new_zeros(len(keypoints), 24)
+    confidence[good] = joint_confidence(evidence.weight / trust)
     pixels = scale * bodies.log_scale.exp()
     camera = Camera(pixels, middle + scale[:, None] * bodies.shift, size, pixels * distance)
     params = SmplParams(
@@ -135,7 +121,7 @@ def fit_keypoints(
         betas=bodies.betas[0],
         body_model=body.id,
         camera=camera.select(nearest),
-        confidence=joint_confidence(keypoints.confidence).to(like),
+        confidence=confidence,
         valid=torch.tensor([not m for m in messages], device=like.device),
         fps=fps,
     )
@@ -152,7 +138,7 @@ def _fit_frames(
     if not len(doubtful):
         return bodies, energy, evidence
     # Detectors swap left and right: of the legs, of the arms, or of both but not of the face.
-    swaps = _swaps(len(table)).to(evidence.points.device)
+    swaps = side_swaps(len(table)).to(evidence.points.device)
     tried = evidence.select(doubtful)
     tried = replace(
         tried,
@@ -245,17 +231,6 @@ def _concatenate(parts):
     return Bodies(*(torch.cat(field) for field in zip(*(p.tensors for p in parts), strict=True)))
 
 
-def _swaps(count: int) -> Tensor:
-    """(3, K) keypoint orders with left and right exchanged: legs, arms, legs and arms."""
-    legs = [i for i in range(count) if KEYPOINT_NAMES[i].split("_")[-1] in LEG_POINTS]
-    arms = [i for i in range(count) if KEYPOINT_NAMES[i].split("_")[-1] in ARM_POINTS]
-    orders = torch.arange(count).repeat(3, 1)
-    mirrored = torch.tensor(MIRRORED)
-    for row, group in enumerate((legs, arms, legs + arms)):
-        orders[row, group] = mirrored[group]
-    return orders
-
-
 def _complaints(keypoints: Keypoints, good: Tensor, energy: Tensor) -> tuple[str, ...]:
     messages = ["too few body keypoints were found"] * len(keypoints)
     for frame, value in zip(good.tolist(), energy.tolist(), strict=True):
@@ -265,30 +240,6 @@ def _complaints(keypoints: Keypoints, good: Tensor, energy: Tensor) -> tuple[str
                 f"no body explains the keypoints (energy {value:.1f} per point, at most {REJECTED})"
             )
     return tuple(messages)
-
-
-def joint_confidence(confidence: Tensor) -> Tensor:
-    """(T, 24) keypoints -> (T, 24) joints: how well the bone that each joint turns was seen.
-
-    1 = the keypoint at its far end was certain, half when only a point further down the chain (or
-    for hands and feet only the wrist or ankle) was, 0 = the pose is only the usual one there.
-    """
-    table = {}
-    for names, (direct, indirect) in _SUPPORT.items():
-        for side in ("left", "right"):
-            for name in names.replace("SIDE", side).split():
-                table[name] = tuple(
-                    [KEYPOINT_NAMES.index(k) for k in group.replace("SIDE", side).split()]
-                    for group in (direct, indirect)
-                )
-    columns = []
-    for name in JOINT_NAMES:
-        best = confidence.new_zeros(len(confidence))
-        for factor, group in zip((1.0, 0.5), table[name], strict=True):
-            if group:
-                best = torch.maximum(best, factor * confidence[:, group].amax(1))
-        columns.append(best)
-    return torch.stack(columns, 1)
 
 
 def _trust(count: int) -> Tensor:

@@ -48,7 +48,8 @@ def project_keypoints(body: BodyModel, params: SmplParams) -> tuple[Tensor, Tens
     """What a detector would report: points (T, K, 2) px and confidence (T, K), 1.0 or 0.0.
 
     K = 24, or 18 if the body model has no foot points. A point counts as unseen outside the image,
-    on a part whose confidence is 0, and on the far side of the head. Other parts hide nothing.
+    on a part whose confidence is 0, on the far side of the head, and in frames that are not valid.
+    Other parts of the body hide nothing.
     """
     if params.camera is None:
         raise InputError("the parameters have no camera, which keypoints in pixels need")
@@ -63,9 +64,8 @@ def project_keypoints(body: BodyModel, params: SmplParams) -> tuple[Tensor, Tens
     projected = params.camera.project(positions(table, rotations, betas))
     height, width = params.camera.size
     x, y, depth = projected.unbind(-1)
-    seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    if params.camera.focal is not None:
-        seen &= depth > 0
+    seen = (x >= 0) & (x < width) & (y >= 0) & (y < height) & params.valid[:, None]
+    seen &= depth > params.camera.near
     seen &= params.confidence[:, list(CARRIER[: len(table)])] > 0
     forward_cosine, left_cosine = _head_cosines(params, forward(table, rotations, betas))
     for name, (least, low, high) in _FACE_SEEN.items():

@@ -1,11 +1,14 @@
 """Shaded previews: a body lit well enough to judge its pose, alone or over a photograph.
 
-Every vertex is lit in linear light (a lamp over the viewer's shoulder, a sky, a soft rim) and pixels
-interpolate. What lies behind its surroundings is darkened a little (the depth buffer minus its own
-blur, Luft et al. 2006), which keeps crossed limbs apart. Drawn at twice the size and averaged down.
+Every vertex is lit in linear light (a lamp over the viewer's shoulder, a sky, a soft rim) and
+pixels interpolate. What lies behind its surroundings is darkened a little (the depth buffer minus
+its own blur, Luft et al. 2006), which keeps crossed limbs apart. Drawn at twice the size and
+averaged down.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +33,7 @@ PART_COLOURS = {
 }  # fmt: skip
 
 _SUPERSAMPLE = 2
-_PIXELS_AT_ONCE = 1 << 23
+_PIXELS_AT_ONCE = 1 << 20
 
 
 def part_colours(parts: Tensor) -> Tensor:
@@ -58,14 +61,20 @@ def shade(
     near: as in ``rasterize``.
     """
     frames, (height, width) = len(vertices_px), size
-    colour, alpha = [], []
-    sharp = _SUPERSAMPLE if max(size) * _SUPERSAMPLE <= MAX_SIZE else 1
-    step = max(1, _PIXELS_AT_ONCE // (height * width * sharp**2))
-    for some in torch.arange(frames).split(step):
+    colour = vertices_px.new_zeros(frames, 3, height, width)
+    alpha = vertices_px.new_zeros(frames, 1, height, width)
+    reach = max(size) / 40
+    step = max(1, _PIXELS_AT_ONCE // (height * width))
+    for first in range(0, frames, step):
+        some = slice(first, first + step)
         own = colours[some] if colours is not None and colours.ndim == 3 else colours
-        lit, mask = _draw(vertices_px[some], vertices_camera[some], faces, size, own, near, sharp)
-        colour.append(lit), alpha.append(mask)
-    colour, alpha = torch.cat(colour), torch.cat(alpha)
+        left, top, right, bottom = _box(vertices_px[some], size)
+        if left < right and top < bottom:
+            moved = vertices_px[some] - vertices_px.new_tensor([left, top, 0])
+            window = some, slice(None), slice(top, bottom), slice(left, right)
+            colour[window], alpha[window] = _draw(
+                moved, vertices_camera[some], faces, (bottom - top, right - left), own, near, reach
+            )
     if background is None:
         background = colour.new_tensor(BACKGROUND)[:, None, None] * 2 - 1
     return colour + (1 - alpha) * background, alpha
@@ -105,6 +114,19 @@ def overlay(
     return torch.lerp(image.expand_as(shaded), shaded, weight)
 
 
+def _box(vertices_px: Tensor, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The pixels (left, top, right, bottom), ends excluded, that hold all finite points."""
+    x, y = vertices_px[torch.isfinite(vertices_px).all(-1)][:, :2].unbind(-1)
+    if not len(x):
+        return 0, 0, 0, 0
+    return (
+        max(0, math.floor(x.min())),
+        max(0, math.floor(y.min())),
+        min(size[1], math.ceil(x.max())),
+        min(size[0], math.ceil(y.max())),
+    )
+
+
 def _draw(
     vertices_px: Tensor,
     vertices_camera: Tensor,
@@ -112,9 +134,10 @@ def _draw(
     size: tuple[int, int],
     colours: Tensor | None,
     near: float,
-    sharp: int,
+    reach: float,
 ) -> tuple[Tensor, Tensor]:
     """Colours multiplied by coverage (N, 3, H, W), 0 = mid grey, and coverage (N, 1, H, W)."""
+    sharp = _SUPERSAMPLE if max(size) * _SUPERSAMPLE <= MAX_SIZE else 1
     scale = vertices_px.new_tensor([sharp, sharp, 1.0])
     large = (size[0] * sharp, size[1] * sharp)
     raster = rasterize(vertices_px * scale, faces, large, cull=-1, near=near)
@@ -124,7 +147,7 @@ def _draw(
     light = _light(vertex_normals(vertices_camera, faces))
     lit = (linear.to(light) * light).clamp(0, 1).sqrt()
     shaded = rearrange(interpolate(raster, lit, faces), "n h w c -> n c h w")
-    shaded = shaded * _nearness(raster)
+    shaded = shaded * _nearness(raster, reach * sharp)
     mask = silhouette(raster)
     return F.avg_pool2d(shaded * 2 - mask, sharp), F.avg_pool2d(mask, sharp)
 
@@ -137,18 +160,18 @@ def _light(normals: Tensor) -> Tensor:
     lit = (normals @ lamp)[..., None].clamp(min=0)
     sky = (1 - down) / 2
     rim = (1 - facing) ** 4 * sky
-    return 0.05 + 0.17 * sky + 0.2 * facing + 0.65 * lit + 0.3 * rim
+    return 0.05 + 0.15 * sky + 0.15 * facing + 0.72 * lit + 0.3 * rim
 
 
-def _nearness(raster: Raster) -> Tensor:
-    """(N, 1, H, W) factor up to 1, less where the surroundings are nearer to the eye."""
+def _nearness(raster: Raster, reach: float) -> Tensor:
+    """(N, 1, H, W) factor up to 1, less where the pixels within ``reach`` are nearer to the eye."""
     mask = silhouette(raster)
     depth = torch.where(mask > 0, raster.depth[:, None], 0.0)
-    # The blur is wide, so it is made small: boxes of 4 px, then a fortieth of the image, twice.
+    # The blur is wide, so it is made on a quarter of the size.
     blurred = F.avg_pool2d(torch.cat([depth, mask], 1), 4, ceil_mode=True)
-    around = max(blurred.shape[2:]) // 40 * 2 + 1
+    radius = round(reach / 4)
     for _ in range(2):
-        blurred = F.avg_pool2d(blurred, around, 1, around // 2, count_include_pad=False)
+        blurred = F.avg_pool2d(blurred, 2 * radius + 1, 1, radius, count_include_pad=False)
     blurred = F.interpolate(blurred, size=raster.size, mode="bilinear", align_corners=False)
     average = blurred[:, :1] / blurred[:, 1:].clamp(min=1e-6)
     return 1 - 0.25 * ((depth - average) / 0.12).clamp(0, 1)

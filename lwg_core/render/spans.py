@@ -31,7 +31,7 @@ from torch import Tensor
 
 SUBPIXELS = 4096
 GUARD_BAND = 8190  # px from the middle of the image; keeps every edge equation within 2**53
-MAX_SIZE = 8192  # px, so that corners just outside the largest image are still inside the band
+MAX_SIZE = 8192  # px a side, half the band's width: corners well outside the image still draw
 _ROW = 2.0**27  # packs a snapped point as y * _ROW + x: sorts by y, exact in float64
 _EMPTY = torch.iinfo(torch.int64).max  # its lower 32 bits read -1, the background's face
 
@@ -77,7 +77,7 @@ def nearest_faces(
     device = vertices.device
     exact = device if device.type in ("cpu", "cuda") else torch.device("cpu")
     if max_items is None:
-        max_items = 1 << 16 if exact.type == "cpu" else 1 << 22
+        max_items = 1 << 16 if exact.type == "cpu" else 1 << 20
     points, corners = vertices.to(exact).double(), faces.to(exact)
     frames, (height, width) = len(points), size
     keys = torch.full((frames, height * width), _EMPTY, dtype=torch.int64, device=exact)

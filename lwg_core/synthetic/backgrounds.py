@@ -13,7 +13,7 @@ def random_colour(
 ) -> np.ndarray:
     """(3,) RGB in 0..1; mostly muted, at times vivid."""
     hue = rng.uniform(0, 180)
-    strength = saturation * rng.beta(1.1, 1.6) * 255
+    strength = min(saturation * rng.beta(1.1, 1.6), 1.0) * 255
     hsv = np.array([[[hue, strength, rng.uniform(*value) * 255]]], np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32) / 255
 

@@ -20,8 +20,14 @@ def hairline(points: np.ndarray, hair: Hair, marks: Landmarks) -> np.ndarray:
     line = np.interp(ahead, _LINE_Z, _LINE_Y) + hair.line
     line = line - 0.062 * hair.fringe * smoothstep(-0.045, -0.02, ahead)
     line = line + 0.006 * np.sin(170 * points[:, 0] / marks.unit + 40 * hair.wave)
-    ear = (side > 0.0705) & (up < 0.008) & (ahead > -0.115) & (ahead < -0.045)
-    return np.where(ear, -0.05, up - line) * marks.unit
+    return np.where(_ears(points, marks), -0.05, up - line) * marks.unit
+
+
+def _ears(points: np.ndarray, marks: Landmarks) -> np.ndarray:
+    """(N,) bool: ears, for points of the head."""
+    up, ahead = (points[:, 1:] - marks.eye[1:]).T / marks.unit
+    side = np.abs(points[:, 0]) / marks.unit
+    return (side > 0.067) & (up < 0.006) & (ahead > -0.12) & (ahead < -0.05)
 
 
 def neckline(points: np.ndarray, identity: Identity, marks: Landmarks) -> np.ndarray:
@@ -65,7 +71,9 @@ def clothing_offsets(identity: Identity, figure: Mannequin) -> np.ndarray:
     shoes = _shoe_offsets(points, identity, marks)
     cloth = np.maximum(np.maximum(top, bottom), shoes)
     offsets = np.where(head, offsets, cloth)
-    return figure.smooth(offsets, 2).astype(np.float32)
+    offsets = figure.smooth(offsets, 2)
+    offsets[head & _ears(points, marks)] *= 0.15
+    return offsets.astype(np.float32)
 
 
 def _top_offsets(points: np.ndarray, identity: Identity, marks: Landmarks) -> np.ndarray:
@@ -127,6 +135,6 @@ def beard_cover(points: np.ndarray, marks: Landmarks) -> np.ndarray:
     jaw = smoothstep(-0.058, -0.068, up + 0.5 * np.clip(side - 0.035, 0, 1) * -1.6)
     jaw = jaw * smoothstep(-0.075, -0.06, ahead) * smoothstep(-0.135, -0.12, up)
     lips = ((up + 0.071) / 0.0125) ** 2 + (side / 0.027) ** 2 < 1
-    cheek = smoothstep(0.0, 0.012, -(up + 0.052) + 0.55 * np.clip(side - 0.03, 0, 1))
+    cheek = smoothstep(-0.004, 0.022, -(up + 0.052) + 0.55 * np.clip(side - 0.03, 0, 1))
     moustache = (np.abs(up + 0.0565 + 0.1 * side) < 0.0065) & (side < 0.033) & (ahead > -0.03)
     return np.where(lips, 0.0, np.maximum(jaw * cheek, moustache))

@@ -183,9 +183,9 @@ def make_identity(seed: int) -> Identity:
     bottom = _bottom(rng, extras, top)
     if "coat" in extras and bottom.kind == "skirt":
         extras.remove("coat")
-    if rng.random() < 0.05:
+    if rng.random() < 0.03:
         extras.append("scarf")
-    if rng.random() < 0.04 and "hood" not in extras:
+    if rng.random() < 0.03 and "hood" not in extras:
         extras.append("backpack")
     return Identity(
         seed=seed,
@@ -239,9 +239,9 @@ def _denim(rng: np.random.Generator) -> Fabric:
 
 def _print(rng: np.random.Generator) -> Print:
     """A logo of one to three shapes or words."""
-    canvas = np.zeros((96, 128, 4), np.float32)
+    canvas = np.zeros((96, 128, 4), np.uint8)
     for _ in range(rng.integers(1, 4)):
-        colour = [*(float(c) for c in random_colour(rng, (0.05, 1.0), 1.0)), 1.0]
+        colour = [*(int(255 * c) for c in random_colour(rng, (0.05, 1.0), 1.0)), 255]
         fill = -1 if rng.random() < 0.5 else int(rng.integers(3, 7))
         kind = rng.integers(4)
         if kind == 0:
@@ -265,7 +265,7 @@ def _print(rng: np.random.Generator) -> Print:
     small = rng.random() < 0.3
     width = rng.uniform(0.07, 0.11) if small else rng.uniform(0.18, 0.3)
     x = rng.choice([-0.08, 0.08]) if small else 0.0
-    return Print(canvas, width, x, rng.uniform(-0.05, 0.05))
+    return Print(canvas.astype(np.float32) / 255, width, x, rng.uniform(-0.05, 0.05))
 
 
 def _top(rng: np.random.Generator, extras: list[str]) -> Top:
@@ -293,9 +293,9 @@ def _top(rng: np.random.Generator, extras: list[str]) -> Top:
         extras.append("coat")
     elif kind in ("tee", "long", "tank", "shirt") and rng.random() < 0.1:
         extras.append("tunic")
-    if kind == "hoodie" and rng.random() < 0.7:
+    if kind == "hoodie" and rng.random() < 0.55:
         extras.append("hood")
-    if sleeve > 0.5 and not outer and rng.random() < 0.07:
+    if sleeve > 0.5 and not outer and rng.random() < 0.1:
         extras.append("wide_sleeves")
     necks = {"shirt": "v", "jacket": "v", "coat": "v", "hoodie": "crew"}
     neckline = necks.get(kind) or _pick(rng, crew=0.5, v=0.17, scoop=0.15, boat=0.08, high=0.1)
@@ -325,11 +325,11 @@ def _top(rng: np.random.Generator, extras: list[str]) -> Top:
 
 
 def _bottom(rng: np.random.Generator, extras: list[str], top: Top) -> Bottom:
-    kind = _pick(rng, trousers=0.58, shorts=0.2, skirt=0.22)
+    kind = _pick(rng, trousers=0.63, shorts=0.22, skirt=0.15)
     if kind == "trousers":
         leg = rng.choice([rng.uniform(0.93, 1.0), rng.uniform(0.68, 0.88)], p=[0.85, 0.15])
         cut = _pick(rng, tight=0.3, straight=0.5, wide=0.2)
-        if cut != "tight" and rng.random() < 0.12 and leg > 0.9:
+        if cut != "tight" and rng.random() < 0.09 and leg > 0.9:
             extras.append("flared_legs")
     else:
         cut = _pick(rng, tight=0.15, straight=0.55, wide=0.3)
@@ -375,8 +375,8 @@ def _shoes(rng: np.random.Generator, bottom: Bottom) -> Shoes:
 
 def _hair(rng: np.random.Generator) -> Hair:
     style = _pick(
-        rng, bald=0.04, buzz=0.08, short=0.27, side=0.1, afro=0.06, bob=0.1, long=0.17,
-        ponytail=0.07, bun=0.05, hat=0.06,
+        rng, bald=0.04, buzz=0.08, short=0.31, side=0.12, afro=0.06, bob=0.08, long=0.11,
+        ponytail=0.06, bun=0.03, hat=0.06,
     )  # fmt: skip
     colour = HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))] * rng.uniform(0.8, 1.2)
     if rng.random() < 0.04:

@@ -24,8 +24,9 @@ class Piece:
 
     vertices: (M, 3) rest pose of the shaped body. faces: (F, 3). weights: (M, 24). cloth: (M, 2)
     surface coordinates in metres. look: which fabric or hair colours it. grid: (R, C, closed):
-    rows, columns, and whether the last column joins the first. sag: (M,) metres it hangs down.
-    margin: metres kept off the body, or 0 to leave it alone. against: (V,) body vertices that it
+    rows, columns, and whether the last column joins the first. slack: (M, 3) the part of the rest
+    position that only stands off the body because the cloth is wide: it falls in where it would
+    point upward. sag: (M,) metres it hangs down. margin: metres kept off the body, or 0 to leave it alone. against: (V,) body vertices that it
     must not enter.
     """
 
@@ -35,6 +36,7 @@ class Piece:
     cloth: np.ndarray
     look: str
     grid: tuple[int, int, bool]
+    slack: np.ndarray
     sag: np.ndarray
     margin: float
     against: np.ndarray
@@ -64,6 +66,7 @@ def _piece(
     weights: np.ndarray,
     figure: Mannequin,
     closed: bool = True,
+    slack: np.ndarray | float = 0.0,
     sag: np.ndarray | float = 0.0,
     margin: float = 0.0,
     against: np.ndarray | None = None,
@@ -81,6 +84,7 @@ def _piece(
         cloth=cloth.astype(np.float32),
         look=look,
         grid=(rows, columns, closed),
+        slack=np.broadcast_to(slack, places.shape).reshape(-1, 3).astype(np.float32),
         sag=np.broadcast_to(sag, (rows, columns)).reshape(-1).astype(np.float32),
         margin=margin,
         against=np.zeros(len(figure.template), bool) if against is None else against,
@@ -148,7 +152,8 @@ def _skirt(
         radii[row] = np.maximum(radii[row], keep * radii[row - 1])
     below = np.clip((hip + 0.06 - heights) / max(hip + 0.06 - low, 0.05), 0, 1)[:, None]
     length = np.clip((high - low) / 0.6, 0.4, 1.3)
-    radii = radii + ease + flare * length * below**1.2
+    wide = flare * length * below**1.2 * np.ones_like(radii)
+    radii = radii + ease + wide
     fold = np.sin(pleats * angles + rng.uniform(0, 6.3)) + 0.5 * np.sin(
         (pleats + 3) * angles + rng.uniform(0, 6.3)
     )
@@ -158,7 +163,8 @@ def _skirt(
     places = np.stack([x, np.broadcast_to(heights[:, None], x.shape), z], -1)
     against = (figure.template[:, 1] < marks.waist + 0.05) & (np.abs(figure.template[:, 0]) < 0.4)
     weights = _leg_weights(heights, angles, marks, follow)
-    return _piece(look, places, weights, figure, closed, margin=ease * 0.8, against=against)
+    slack = np.stack([wide * np.sin(angles), 0 * wide, wide * np.cos(angles)], -1)
+    return _piece(look, places, weights, figure, closed, slack, margin=ease * 0.8, against=against)
 
 
 def _curtain(rest: np.ndarray, identity: Identity, figure: Mannequin, rng) -> Piece:
@@ -179,9 +185,12 @@ def _curtain(rest: np.ndarray, identity: Identity, figure: Mannequin, rng) -> Pi
     radii = np.stack(radii)
     down = np.clip((eye[1] + 0.02 - heights) / 0.1, 0, 1)[:, None]
     tip = np.linspace(0, 1, len(heights))[:, None] ** 3
-    radii = np.maximum.accumulate(radii, 0) * (1 - 0.12 * tip)
-    grow = smoothstep(0.0, 0.35, np.linspace(0, 1, len(heights)))[:, None]
-    radii = radii + 0.006 + (0.014 + hair.volume) * grow
+    radii = np.maximum.accumulate(radii, 0) * (1 - 0.1 * tip)
+    fallen = high - heights[:, None]
+    grow = smoothstep(0.0, 0.09, fallen)
+    edge = 0.25 + 0.75 * smoothstep(opening, opening + 0.5, np.minimum(angles, 2 * np.pi - angles))
+    radii = radii - 0.006 + (0.014 + hair.volume) * grow * edge
+    radii = radii - 0.022 * smoothstep(0.05, 0.14, fallen)
     strands = np.sin(9 * angles + 30 * hair.wave)[None] + 0.6 * np.sin(23 * angles)[None]
     curl = hair.wave * np.sin(heights * 55 + 2)[:, None] * 0.006
     radii = radii + (0.0035 * strands + curl) * down
@@ -390,7 +399,7 @@ def cut_pieces(identity: Identity, figure: Mannequin, rest: np.ndarray) -> list[
     if "scarf" in identity.extras:
         pieces += _scarf(rest, figure, rng)
     if "hood" in identity.extras:
-        pieces.append(_neck_ring("hood", rest, figure, np.linspace(1.3, 4.98, 20), 0.032, 0.012))
+        pieces.append(_neck_ring("hood", rest, figure, np.linspace(1.75, 4.53, 20), 0.03, 0.014))
     if "wide_sleeves" in identity.extras:
         pieces += _sleeves(rest, figure, rng)
     if "flared_legs" in identity.extras:
@@ -410,12 +419,16 @@ def hidden_vertices(identity: Identity, figure: Mannequin) -> np.ndarray:
     return (y < marks.waist - 0.03) & (y > low) & central
 
 
-def drape(piece: Piece, posed: np.ndarray, body: np.ndarray, normals: np.ndarray) -> np.ndarray:
+def drape(
+    piece: Piece, posed: np.ndarray, slack: np.ndarray, body: np.ndarray, normals: np.ndarray
+) -> np.ndarray:
     """Posed vertices (M, 3) of a piece, hung and pushed out of the posed body.
 
-    body, normals: (V, 3) in the camera frame, where y points down.
+    slack: (M, 3), turned as the vertices were. body, normals: (V, 3). All in the camera frame,
+    where y points down.
     """
-    hung = posed.copy()
+    upward = -slack[:, 1] / np.maximum(np.linalg.norm(slack, axis=1), 1e-6)
+    hung = posed - 0.9 * smoothstep(0.1, 0.7, upward)[:, None] * slack
     hung[:, 1] += piece.sag
     if piece.margin == 0.0:
         return hung

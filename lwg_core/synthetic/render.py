@@ -39,11 +39,11 @@ def random_light(rng: np.random.Generator) -> Light:
     direction = np.array([rng.uniform(-0.9, 0.9), -rng.uniform(0.1, 1.0), -rng.uniform(0.45, 1.1)])
     warmth = rng.normal(0, 0.04)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    ambient = rng.uniform(0.38, 0.68)
+    ambient = rng.uniform(0.3, 0.68)
     ground = ambient * rng.uniform(0.55, 0.9) * np.array([1.02, 1.0, 0.97])
     return Light(
         direction=(direction / np.linalg.norm(direction)).astype(np.float32),
-        key=(tint * rng.uniform(0.45, 0.8)).astype(np.float32),
+        key=(tint * (1.16 - ambient) * rng.uniform(0.85, 1.15)).astype(np.float32),
         sky=(ambient / tint).astype(np.float32),
         ground=ground.astype(np.float32),
         exposure=float(rng.uniform(0.85, 1.12)),
@@ -129,22 +129,19 @@ def pose_person(person: Person, poses: Tensor, rng: np.random.Generator) -> Tens
     normals = vertex_normals(posed, body.faces).numpy()
     posed = posed.numpy()
     loose = np.clip(person.offsets.numpy() - 0.004, 0, 0.012) * (1 - figure.head)
-    for frame in posed_frames(posed):
+    for frame, outward in zip(posed, normals, strict=True):
         drift = SpaceNoise(rng, 16)(figure.template, 9.0) - 0.5
-        posed[frame] += (1.6 * loose * drift)[:, None] * normals[frame]
+        frame += (1.6 * loose * drift)[:, None] * outward
     turns, moves = posed_transforms(body, poses, person.betas)
     out = [posed]
     for piece in person.pieces:
         turn = np.einsum("mj,tjab->tmab", piece.weights, turns)
         carried = np.einsum("tmab,mb->tma", turn, piece.vertices)
         carried += np.einsum("mj,tja->tma", piece.weights, moves)
-        frames = range(len(poses))
-        out.append(np.stack([drape(piece, carried[t], posed[t], normals[t]) for t in frames]))
+        slack = np.einsum("tmab,mb->tma", turn, piece.slack)
+        frames = zip(carried, slack, posed, normals, strict=True)
+        out.append(np.stack([drape(piece, *frame) for frame in frames]))
     return torch.from_numpy(np.concatenate(out, 1).astype(np.float32))
-
-
-def posed_frames(posed: np.ndarray) -> range:
-    return range(len(posed))
 
 
 def render_mesh(
@@ -201,7 +198,7 @@ def _fold(normal: np.ndarray, painted: Paint, rng: np.random.Generator) -> np.nd
     fine = np.stack([second(flat, (55, 34, 1)), second(flat + 5.3, (40, 60, 1))], 1)
     bend = (bend - 0.5) + 0.4 * (fine - 0.5)
     out = normal.copy()
-    out[where, :2] += 1.5 * painted.folds[where, None] * bend
+    out[where, :2] += 2.3 * painted.folds[where, None] * bend
     return out / np.linalg.norm(out, axis=1, keepdims=True)
 
 

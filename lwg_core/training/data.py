@@ -103,12 +103,6 @@ def disturb_params(params: SmplParams, rng: np.random.Generator, how: Disturbanc
     return replace(params, pose=params.pose + noise * np.deg2rad(how.pose), camera=camera)
 
 
-def foreground_over(image: Tensor, alpha: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """The person of ``image`` = alpha F + (1 - alpha) old, put over ``new``. All in [0, 1]."""
-    premultiplied = (image - (1 - alpha) * old).clamp(min=0)
-    return torch.minimum(premultiplied, alpha.expand_as(premultiplied)) + (1 - alpha) * new
-
-
 class TrainingSet:
     """Endless items from a folder of records, a small pool of which is held in memory.
 
@@ -170,7 +164,8 @@ class TrainingSet:
         alphas = to_images(record.alphas[..., None], size)
         gain = torch.from_numpy(rng.uniform(0.8, 1.2, (1, 3, 1, 1))).float()
         images = (images * gain).clamp(max=1)
-        old = (to_images(record.background[None], size) * gain).clamp(max=1)
+        foregrounds = (to_images(record.foregrounds, size) * gain).clamp(max=1)
+        background = (to_images(record.background[None], size) * gain).clamp(max=1)
         bodies = []
         for i in sources:
             alpha = disturb_matte(alphas[i], rng, self.disturbance.matte)
@@ -183,11 +178,10 @@ class TrainingSet:
                     offsets=offsets,
                 )
             )
-        new = old
         if rng.random() < 0.5:
             other = self.pool[int(rng.integers(len(self.pool)))]
-            new = to_images(other.background[None], size)
-        image = foreground_over(images[targets], alphas[targets], old, new)
+            background = to_images(other.background[None], size)
+        image = (foregrounds[targets] + (1 - alphas[targets]) * background).clamp(max=1)
         return make_item(
             tuple(bodies),
             record_params(record, targets, self.body, size),
@@ -195,7 +189,7 @@ class TrainingSet:
             offsets,
             image * 2 - 1,
             alphas[targets],
-            (new * 2 - 1).expand(len(targets), -1, -1, -1),
+            (background * 2 - 1).expand(len(targets), -1, -1, -1),
             margin=float(rng.uniform(0.04, 0.3)),
         )
 

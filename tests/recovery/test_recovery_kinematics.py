@@ -31,9 +31,7 @@ def test_folded_points_are_the_regressed_vertices(random_body):
     expected = regressor @ random_body.vertices(pose, betas)
     torch.testing.assert_close(positions(table, rotations, betas), expected, rtol=0, atol=1e-13)
     frames = forward(table, rotations, betas)
-    torch.testing.assert_close(
-        frames.position, random_body.joints(pose, betas), rtol=0, atol=1e-13
-    )
+    torch.testing.assert_close(frames.position, random_body.joints(pose, betas), rtol=0, atol=1e-13)
 
 
 def test_jacobian_of_the_points(random_body):

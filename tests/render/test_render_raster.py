@@ -328,17 +328,21 @@ def test_gradients():
     assert torch.autograd.gradcheck(shared, (colours[0].detach().requires_grad_(),))
 
 
-def test_gradient_is_finite_where_the_area_exists_only_after_snapping():
-    # Collinear before, a sliver after: the corners lie within 1/8192 px of a line.
-    vertices = torch.tensor(
-        [[0.5, 0.5, 1.0], [8.5, 8.5, 1.0], [4.5001, 4.5001, 1.0], [4.5, 4.5, 1.0]]
-    )[None]
-    vertices[0, 2, 1] += 1.3e-4
-    vertices.requires_grad_()
-    raster = rasterize(vertices, torch.tensor([[0, 1, 2], [0, 1, 3]]), (10, 10))
-    raster.barycentric[..., 0].sum().backward()
+def test_area_that_only_snapping_makes_stays_finite():
+    # All corners on one line through pixel centres; snapping moves the last to the right of it.
+    step = 3 + 77 / 2**20  # 0.3 units above a multiple of 1/4096 px, and twice that 0.6
+    corners = [[0.5, 0.5, 1.0], [8.5, 4.5, 2.0], [0.5 + 2 * step, 0.5 + step, 3.0]]
+    vertices = torch.tensor([corners], requires_grad=True)
+    raster = rasterize(vertices, torch.tensor([[0, 1, 2]]), (10, 10))
+    hit = raster.face_index[0] >= 0
+    assert hit.nonzero().tolist() == [
+        [1, 2],
+        [2, 4],
+        [3, 6],
+    ]  # the top corner ends the right edge too
+    torch.testing.assert_close(raster.barycentric[0][hit], torch.full((3, 3), 1 / 3))
+    (raster.barycentric[..., 0].sum() + raster.depth[0][hit].sum()).backward()
     assert torch.isfinite(vertices.grad).all()
-    assert torch.isfinite(raster.barycentric).all()
 
 
 def test_threads_come_back():

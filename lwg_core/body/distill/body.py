@@ -19,7 +19,7 @@ from .tpose import joint_of_bone, to_tpose
 
 logger = logging.getLogger(__name__)
 
-MOUTH_DEPTH = 0.006  # metres by which the closed mouth lies behind the lips
+MOUTH_DEPTH = 0.002  # metres by which the closed mouth lies behind the corners of the lips
 FACE_IMPORTANCE, FOOT_IMPORTANCE = 2.0, 0.8  # edge lengths count that much in the decimation
 
 
@@ -35,7 +35,8 @@ def distill(samples: Samples, vertices: int) -> tuple[dict[str, NDArray], dict[s
     dense, weights = smooth_crotch(
         posed["body"], samples.body.weights @ onto_joints, faces, joints.mean(0)[1]
     )
-    inside = dense[:, mouth].mean(1, keepdims=True) - [0, 0, MOUTH_DEPTH]
+    inside = dense[:, mouth].mean(1, keepdims=True)
+    inside[..., 2] += dense[:, mouth, 2].mean(0).min() - inside[..., 2].mean() - MOUTH_DEPTH
     dense = np.concatenate([dense, inside], 1)
     weights = np.concatenate([weights, weights[mouth].mean(0, keepdims=True)])
     faces, _ = half.complete()

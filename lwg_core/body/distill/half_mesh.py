@@ -97,7 +97,7 @@ def mouth_loop(faces: NDArray, mirror: NDArray) -> list[int]:
 def close_mouth(half: HalfMesh, loop: list[int], uv: NDArray) -> tuple[HalfMesh, NDArray]:
     """Fan the mouth's hole from a new midline vertex, appended last; also returns uv with its own.
 
-    The caller appends the vertex itself: the mean of ``loop``.
+    The caller appends the vertex itself, in the middle of ``loop`` and behind it.
     """
     center, center_uv = len(half.mirror), len(uv)
     vertex_uv = dict(zip(half.faces.ravel().tolist(), half.faces_uv.ravel().tolist()))

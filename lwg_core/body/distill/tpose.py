@@ -22,14 +22,16 @@ PELVIS = np.array([0.0, -0.22, 0.03])  # where SMPL has it, metres
 # Target directions for the left side; the right side is their mirror image.
 UPPER_ARM, FOREARM = (1.0, -0.05, -0.09), (1.0, 0.03, -0.01)
 THIGH, SHIN = (0.09, -1.0, -0.015), (-0.03, -1.0, -0.10)
-COLLAR_RAISE, SPINE_LEAN, NECK_LEAN = 10.0, -6.0, -3.0  # degrees; Anny leans forward by five
-FOOT_YAW = 11.3
+COLLAR_RAISE, FOOT_YAW = 10.0, 11.3  # degrees
+# Anny leans forward by five degrees; taken out over several bones, so that the waist does not crease.
+LEAN = {"spine04": -2.0, "spine03": -4.0, "spine02": -6.0, "spine01": -6.0,
+        "neck01": -3.0, "neck02": -3.0}  # fmt: skip
 
 _CENTRAL = {
     "root": "pelvis", "pelvis.L": "pelvis", "pelvis.R": "pelvis", "spine05": "pelvis",
     "spine04": "pelvis", "spine03": "spine1", "spine02": "spine2", "spine01": "spine3",
     "neck01": "neck", "neck02": "neck", "neck03": "head", "head": "head",
-    "breast.L": "spine3", "breast.R": "spine3", "eye.L": "head", "eye.R": "head",
+    "eye.L": "head", "eye.R": "head",
 }  # fmt: skip
 _LIMB_PREFIXES = {  # the first match wins
     "upperleg": "hip", "lowerleg": "knee", "foot": "ankle", "toe": "foot", "clavicle": "collar",
@@ -114,10 +116,8 @@ def _bone_rotations(heads: NDArray, joints: NDArray, bones: tuple[str, ...]) -> 
     turns = np.tile(np.eye(3), (len(bones), 1, 1))
     for i, bone in enumerate(bones):
         joint = JOINT_NAMES[joint_of_bone(bone)]
-        if joint in ("spine1", "spine2", "spine3"):
-            turns[i] = _about("x", SPINE_LEAN)
-        elif joint == "neck":
-            turns[i] = _about("x", NECK_LEAN)
+        if bone in LEAN:
+            turns[i] = _about("x", LEAN[bone])
         elif joint.startswith(("left_", "right_")):
             limb = joint.split("_")[1]
             turn = left["elbow_twisted" if bone.startswith("lowerarm02") else limb]

@@ -223,6 +223,7 @@ def _top_details(out, at, points, normals, outer, edge, identity, marks) -> None
     x, y, _ = points.T
     side = np.abs(x)
     front = normals[:, 2] > 0.15
+    neck = side < 0.11
     rgb = out.rgb[at]
     if top.chest is not None:
         paint_print(rgb, top.chest, x, y - marks.chest[1], outer & front & (side < 0.16))
@@ -231,14 +232,14 @@ def _top_details(out, at, points, normals, outer, edge, identity, marks) -> None
         paint_print(rgb, top.back, -x, y - marks.chest[1], away)
     base = top.fabric.colours[0]
     if top.trim is not None:
-        ends = (edge - y < 0.014) | (marks.arm_x(top.sleeve) - side < 0.016)
+        ends = (neck & (edge - y < 0.014)) | (marks.arm_x(top.sleeve) - side < 0.016)
         rgb[outer & ends] = top.trim
     elif top.fabric.kind != "plain" or top.front == "closed":
-        ends = (edge - y < 0.008) | (y - shirt_hem(identity, marks) < 0.008)
+        ends = (neck & (edge - y < 0.008)) | (y - shirt_hem(identity, marks) < 0.008)
         ends |= (marks.arm_x(top.sleeve) - side < 0.01) & (marks.arm_x(top.sleeve) > 0.2)
         rgb[outer & ends] *= 0.78
     if top.collar is not None:
-        lapel = (edge - y < 0.04) & (edge - y > 0)
+        lapel = neck & (edge - y < 0.04)
         rgb[outer & lapel] = top.collar
         rgb[outer & lapel & (edge - y > 0.034)] = top.collar * 0.6
     if top.front in ("zip", "buttons"):
