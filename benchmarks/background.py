@@ -1,10 +1,10 @@
 """Background fills side by side: hole PSNR and seconds on procedural backgrounds.
 
-    python benchmarks/background.py [--size 256] [--seeds 2] [--sheets DIR]
+    python -m benchmarks.background [--size 256] [--seeds 2] [--sheets DIR]
 
 A person-shaped hole is cut out of backgrounds whose truth is known. PSNR (dB, peak-to-peak 2) is
 taken inside the hole only. On stochastic texture (noise, bricks) the mean colour wins by PSNR and
-loses to every eye, hence the second table, ``detail``: gradient energy in the hole over the truth's,
+loses to every eye, hence ``detail``: gradient energy in the hole over the one of the truth,
 where 1 is as sharp as the truth.
 """
 

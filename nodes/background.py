@@ -20,7 +20,8 @@ class InpaintBackground(io.ComfyNode):
             node_id="LWG_InpaintBackground",
             display_name="Inpaint Background",
             category=CATEGORY,
-            description="Removes the person from the first source and fills the hole. Any inpainting "
+            description="Removes the person from the first source and fills the hole. Any "
+            "inpainting "
             "node can take its place: Generate accepts every picture as background.",
             search_aliases=["remove person", "background plate", "clean plate", "fill"],
             inputs=[
@@ -28,7 +29,8 @@ class InpaintBackground(io.ComfyNode):
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
-                    tooltip="patch: continues texture, takes seconds. push_pull: smooth and instant. "
+                    tooltip="patch: continues texture, takes seconds. push_pull: smooth and "
+                    "instant. "
                     "opencv: Telea's method, in between.",
                 ),
                 io.Int.Input(

@@ -15,8 +15,8 @@ from ..lwg_core.body.open_body import open_body
 from ..lwg_core.body.params import SmplParams
 from ..lwg_core.errors import InputError
 from ..lwg_core.recovery.fit import fit_keypoints
-from ..lwg_core.recovery.keypoints import parse_pose_keypoints, to_pose_keypoint
-from ..lwg_core.recovery.projection import project_keypoints
+from ..lwg_core.recovery.keypoints import parse_pose_keypoints
+from ..lwg_core.recovery.projection import project_keypoints, to_pose_keypoint
 from ..lwg_core.render.camera import Camera
 from ..lwg_core.render.shading import overlay, shade
 from .files import BODY_MODELS, BUILT_IN, model_files, model_path
@@ -45,13 +45,15 @@ class LoadBodyModel(io.ComfyNode):
             node_id="LWG_LoadBodyModel",
             display_name="Load Body Model",
             category=CATEGORY,
-            description="Loads the body that poses and shapes refer to. The built-in open body needs no file.",
+            description="Loads the body that poses and shapes refer to. The built-in open body "
+            "needs no file.",
             search_aliases=["smpl", "smplx", "anny", "mesh"],
             inputs=[
                 io.Combo.Input(
                     "body_file",
                     options=[BUILT_IN, *model_files(BODY_MODELS)],
-                    tooltip="The built-in open body, or an SMPL, SMPL-H or SMPL-X file (.npz, .pkl) "
+                    tooltip="The built-in open body, or an SMPL, SMPL-H or SMPL-X file (.npz, "
+                    ".pkl) "
                     "in models/liquid_warping.",
                 )
             ],
@@ -78,16 +80,25 @@ class RecoverBodyFromKeypoints(io.ComfyNode):
             node_id="LWG_RecoverBodyFromKeypoints",
             display_name="Recover Body from Keypoints",
             category=CATEGORY,
-            description="Fits a 3D body to the keypoints of a pose node: one picture, or every frame of "
+            description="Fits a 3D body to the keypoints of a pose node: one picture, or every "
+            "frame of "
             "a clip.",
-            search_aliases=["smpl fit", "smplify", "openpose to smpl", "dwpose", "sdpose", "motion capture"],
+            search_aliases=[
+                "smpl fit",
+                "smplify",
+                "openpose to smpl",
+                "dwpose",
+                "sdpose",
+                "motion capture",
+            ],
             inputs=[
                 io.Image.Input(
                     "image", tooltip="The picture or the frames that the keypoints were found in."
                 ),
                 PoseKeypointType.Input(
                     "keypoints",
-                    tooltip="From SDPose (core) or DWPose / OpenPose (controlnet_aux), one entry per frame.",
+                    tooltip="From SDPose (core) or DWPose / OpenPose (controlnet_aux), one entry "
+                    "per frame.",
                 ),
                 io.Int.Input(
                     "person",
@@ -100,7 +111,9 @@ class RecoverBodyFromKeypoints(io.ComfyNode):
                 body_model_input(),
             ],
             outputs=[
-                SmplType.Output("smpl", tooltip="Pose, shape and camera of the person in every frame."),
+                SmplType.Output(
+                    "smpl", tooltip="Pose, shape and camera of the person in every frame."
+                ),
                 io.Image.Output("overlay", tooltip="The fitted body over the picture: look at it."),
             ],
         )
@@ -135,22 +148,27 @@ class PreviewBody(io.ComfyNode):
             node_id="LWG_PreviewBody",
             display_name="Preview Body",
             category=CATEGORY,
-            description="Draws SMPL parameters as a shaded body, and as keypoints and a mesh for other nodes.",
+            description="Draws SMPL parameters as a shaded body, and as keypoints and a mesh for "
+            "other nodes.",
             search_aliases=["render smpl", "draw body", "pose image", "openpose from smpl"],
             inputs=[
                 SmplType.Input("smpl", tooltip="A recovered body, a target, or a bare motion."),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="Picture, or one per frame, to draw over. Must have the size of the smpl's camera.",
+                    tooltip="Picture, or one per frame, to draw over. Must have the size of the "
+                    "smpl's camera.",
                 ),
                 body_model_input(),
             ],
             outputs=[
-                io.Image.Output("preview", display_name="image", tooltip="The shaded body, every frame."),
+                io.Image.Output(
+                    "preview", display_name="image", tooltip="The shaded body, every frame."
+                ),
                 io.Mask.Output("mask", tooltip="Silhouette of the naked body, every frame."),
                 PoseKeypointType.Output(
-                    "keypoints", tooltip="OpenPose keypoints of the body, for ControlNet and pose nodes."
+                    "keypoints",
+                    tooltip="OpenPose keypoints of the body, for ControlNet and pose nodes.",
                 ),
                 io.Mesh.Output("mesh", tooltip="The body of the first frame, metres, y up."),
             ],

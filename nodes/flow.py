@@ -31,7 +31,8 @@ class ComposeFlow(io.ComfyNode):
             node_id="LWG_ComposeFlow",
             display_name="Compose Flow",
             category=CATEGORY,
-            description="Finds where every pixel of the target comes from in each source, on a square "
+            description="Finds where every pixel of the target comes from in each source, on a "
+            "square "
             "window around the person.",
             search_aliases=["warp", "correspondence", "transformation flow", "liquid warping"],
             inputs=[
@@ -48,10 +49,13 @@ class ComposeFlow(io.ComfyNode):
                 body_model_input(),
             ],
             outputs=[
-                FlowType.Output("flow", tooltip="For Generate. Computed piece by piece: a clip of any length."),
+                FlowType.Output(
+                    "flow", tooltip="For Generate. Computed piece by piece: a clip of any length."
+                ),
                 io.Image.Output(
                     "warped",
-                    tooltip="The sources warped into a few frames of the target, before the generator.",
+                    tooltip="The sources warped into a few frames of the target, before the "
+                    "generator.",
                 ),
             ],
         )
@@ -62,7 +66,9 @@ class ComposeFlow(io.ComfyNode):
         count = min(PREVIEW_FRAMES, len(flow))
         report = reporter()
         warped = []
-        for step, frame in enumerate(torch.linspace(0, len(flow) - 1, count).round().int().tolist()):
+        for step, frame in enumerate(
+            torch.linspace(0, len(flow) - 1, count).round().int().tolist()
+        ):
             warped.append(image_from_core(flow.chunk(frame, frame + 1, "cpu").warped))
             report(step + 1, count)
         return io.NodeOutput(flow, torch.cat(warped))
@@ -79,16 +85,21 @@ class FlowToTensors(io.ComfyNode):
             search_aliases=["materialize flow", "correspondence map", "densepose"],
             inputs=[FlowType.Input("flow", tooltip="From Compose Flow.")],
             outputs=[
-                io.Image.Output("warped", tooltip="The sources warped into every frame, grey elsewhere."),
+                io.Image.Output(
+                    "warped", tooltip="The sources warped into every frame, grey elsewhere."
+                ),
                 io.Image.Output(
                     "correspondence",
                     tooltip="Colour = place on the body's surface, in every frame.",
                 ),
-                io.Mask.Output("silhouette", tooltip="Silhouette of the target's mesh, in every frame."),
+                io.Mask.Output(
+                    "silhouette", tooltip="Silhouette of the target's mesh, in every frame."
+                ),
                 FlowType.Output(
                     "computed_flow",
                     display_name="flow",
-                    tooltip="The same flow in memory: nothing is computed again, but a long clip needs much.",
+                    tooltip="The same flow in memory: nothing is computed again, but a long clip "
+                    "needs much.",
                 ),
             ],
         )

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..lwg_core import pipeline
+from ..lwg_core.errors import InputError
 from ..lwg_core.networks.generator import AttLWBGenerator
 from ..lwg_core.weights import load_generator
 from .files import BUILT_IN, GENERATORS, model_files, model_path
@@ -43,7 +44,13 @@ class LoadGenerator(io.ComfyNode):
             display_name="Load Generator",
             category=CATEGORY,
             description="Loads the network that turns warped pictures into the final ones.",
-            search_aliases=["liquid warping gan", "attlwb", "checkpoint", "impersonator", "ipercore"],
+            search_aliases=[
+                "liquid warping gan",
+                "attlwb",
+                "checkpoint",
+                "impersonator",
+                "ipercore",
+            ],
             inputs=[
                 io.Combo.Input(
                     "generator_file",
@@ -68,14 +75,20 @@ class Generate(io.ComfyNode):
             display_name="Generate",
             category=CATEGORY,
             description="Paints every frame of the person over the background.",
-            search_aliases=["liquid warping", "motion imitation", "animate person", "human synthesis"],
+            search_aliases=[
+                "liquid warping",
+                "motion imitation",
+                "animate person",
+                "human synthesis",
+            ],
             inputs=[
                 GeneratorType.Input("generator", tooltip="From Load Generator or Personalize."),
                 FlowType.Input("flow", tooltip="From Compose Flow."),
                 io.Image.Input(
                     "background",
                     optional=True,
-                    tooltip="One picture, or one per frame. A picture with the proportions of the first "
+                    tooltip="One picture, or one per frame. A picture with the proportions of the "
+                    "first "
                     "source is cut to the same window; any other covers it. Grey if not given.",
                 ),
                 io.Int.Input(
@@ -84,12 +97,15 @@ class Generate(io.ComfyNode):
                     min=1,
                     max=64,
                     advanced=True,
-                    tooltip="Frames computed at a time: more needs more memory, and may be faster on a GPU.",
+                    tooltip="Frames computed at a time: more needs more memory, and may be faster "
+                    "on a GPU.",
                 ),
             ],
             outputs=[
                 io.Image.Output("images", tooltip="The frames, for Create Video or Save Image."),
-                io.Mask.Output("masks", tooltip="The person's matte in every frame, for compositing."),
+                io.Mask.Output(
+                    "masks", tooltip="The person's matte in every frame, for compositing."
+                ),
             ],
         )
 

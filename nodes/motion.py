@@ -22,20 +22,23 @@ class LoadMotion(io.ComfyNode):
             node_id="LWG_LoadMotion",
             display_name="Load Motion",
             category=CATEGORY,
-            description="A built-in motion clip, or SMPL parameters from a file in the input folder.",
+            description="A built-in motion clip, or SMPL parameters from a file in the input "
+            "folder.",
             search_aliases=["smpl motion", "mocap", "dance", "driving motion"],
             inputs=[
                 io.Combo.Input(
                     "motion",
                     options=[*CLIPS, *input_files(MOTIONS)],
-                    tooltip="A built-in clip, or an .npz file of SMPL parameters in the input folder.",
+                    tooltip="A built-in clip, or an .npz file of SMPL parameters in the input "
+                    "folder.",
                 ),
                 io.Int.Input(
                     "frames",
                     default=0,
                     min=0,
                     max=100000,
-                    tooltip="Number of frames. 0 = the whole clip. A built-in clip is fitted to this "
+                    tooltip="Number of frames. 0 = the whole clip. A built-in clip is fitted to "
+                    "this "
                     "length so that it still loops; a file is cut.",
                 ),
             ],
@@ -43,7 +46,8 @@ class LoadMotion(io.ComfyNode):
                 SmplType.Output(
                     "smpl_motion",
                     display_name="motion",
-                    tooltip="Poses of the clip, frame by frame. They fit any person and body model.",
+                    tooltip="Poses of the clip, frame by frame. They fit any person and body "
+                    "model.",
                 )
             ],
         )
@@ -72,13 +76,17 @@ class ImitateMotion(io.ComfyNode):
             search_aliases=["motion transfer", "retarget", "drive"],
             inputs=[
                 SourcesType.Input(
-                    "sources", tooltip="The person, from Add Source. The first source sets body and camera."
+                    "sources",
+                    tooltip="The person, from Add Source. The first source sets body and camera.",
                 ),
-                SmplType.Input("motion", tooltip="The poses to imitate, from Load Motion or a recovered clip."),
+                SmplType.Input(
+                    "motion", tooltip="The poses to imitate, from Load Motion or a recovered clip."
+                ),
                 io.Combo.Input(
                     "camera",
                     options=list(CAMERA_STRATEGIES),
-                    tooltip="travel: the person moves through the picture as in the motion. source: the "
+                    tooltip="travel: the person moves through the picture as in the motion. "
+                    "source: the "
                     "person stays in place. copy: the motion's own camera, which it must bring.",
                 ),
                 body_model_input(),

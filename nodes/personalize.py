@@ -36,11 +36,14 @@ class Personalize(io.ComfyNode):
             node_id="LWG_Personalize",
             display_name="Personalize",
             category=CATEGORY,
-            description="Trains a copy of the generator on the sources for a few steps. Worth it from about "
+            description="Trains a copy of the generator on the sources for a few steps. Worth it "
+            "from about "
             "four pictures; with one or two it changes little.",
             search_aliases=["fine-tune", "train", "few-shot"],
             inputs=[
-                GeneratorType.Input("generator", tooltip="The generator to start from; it is not changed."),
+                GeneratorType.Input(
+                    "generator", tooltip="The generator to start from; it is not changed."
+                ),
                 SourcesType.Input("sources", tooltip="Pictures to learn from, best four or more."),
                 io.Int.Input(
                     "steps",
@@ -49,7 +52,9 @@ class Personalize(io.ComfyNode):
                     max=10000,
                     tooltip="Training steps: about half a second each on a CPU at size 256.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the training."),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the training."
+                ),
                 io.Float.Input(
                     "learning_rate",
                     default=2e-4,
@@ -77,7 +82,9 @@ class Personalize(io.ComfyNode):
                     display_name="generator",
                     tooltip="The generator that knows this person.",
                 ),
-                io.Image.Output("loss_curve", tooltip="Loss of every step; it should fall, then level."),
+                io.Image.Output(
+                    "loss_curve", tooltip="Loss of every step; it should fall, then level."
+                ),
             ],
         )
 
@@ -107,7 +114,8 @@ class SavePersonalized(io.ComfyNode):
             node_id="LWG_SavePersonalized",
             display_name="Save Personalized",
             category=CATEGORY,
-            description="Writes a personalized generator to output/liquid_warping, where Load Personalized "
+            description="Writes a personalized generator to output/liquid_warping, where Load "
+            "Personalized "
             "finds it.",
             search_aliases=["save generator", "export personalized"],
             is_output_node=True,
@@ -120,7 +128,9 @@ class SavePersonalized(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("filename", tooltip="Name of the written file for Load Personalized.")
+                io.String.Output(
+                    "filename", tooltip="Name of the written file for Load Personalized."
+                )
             ],
         )
 
@@ -161,7 +171,8 @@ class LoadPersonalized(io.ComfyNode):
                 SourcesType.Input(
                     "sources",
                     optional=True,
-                    tooltip="If given, the file must have been personalized on exactly these pictures.",
+                    tooltip="If given, the file must have been personalized on exactly these "
+                    "pictures.",
                 ),
                 GeneratorType.Input(
                     "base",

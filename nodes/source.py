@@ -25,21 +25,28 @@ class AddSource(io.ComfyNode):
             node_id="LWG_AddSource",
             display_name="Add Source",
             category=CATEGORY,
-            description="Adds one picture of the person. Chain several nodes to show the person from more "
+            description="Adds one picture of the person. Chain several nodes to show the person "
+            "from more "
             "sides; up to eight pictures.",
             search_aliases=["reference image", "source image", "character image"],
             inputs=[
-                io.Image.Input("image", tooltip="Picture of the person, whole body in view. Any size."),
-                SmplType.Input("smpl", tooltip="The person's body in this very picture, from Recover Body."),
+                io.Image.Input(
+                    "image", tooltip="Picture of the person, whole body in view. Any size."
+                ),
+                SmplType.Input(
+                    "smpl", tooltip="The person's body in this very picture, from Recover Body."
+                ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="White on the person, hair and clothes included. Estimated if not given.",
+                    tooltip="White on the person, hair and clothes included. Estimated if not "
+                    "given.",
                 ),
                 SourcesType.Input(
                     "sources",
                     optional=True,
-                    tooltip="Pictures added before this one, of the same person in the same clothes.",
+                    tooltip="Pictures added before this one, of the same person in the same "
+                    "clothes.",
                 ),
                 body_model_input(),
             ],
@@ -49,7 +56,9 @@ class AddSource(io.ComfyNode):
                     display_name="sources",
                     tooltip="All pictures so far, for the nodes that animate or personalize.",
                 ),
-                io.Mask.Output("used_mask", display_name="mask", tooltip="The person's mask in use."),
+                io.Mask.Output(
+                    "used_mask", display_name="mask", tooltip="The person's mask in use."
+                ),
             ],
         )
 

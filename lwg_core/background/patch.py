@@ -30,15 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from .patch_search import (
-    RADIUS,
-    SIDE,
-    Descriptor,
-    mean_shift,
-    patch_match,
-    peel,
-    search_all,
-)
+from .patch_search import RADIUS, SIDE, Descriptor, mean_shift, patch_match, peel, search_all
 from .push_pull import push_pull
 
 logger = logging.getLogger(__name__)
@@ -46,12 +38,47 @@ logger = logging.getLogger(__name__)
 COARSEST = 64  # px, the longer side at which the pyramid ends
 SEARCHED = 640  # px, the longer side above which matches are only carried on
 EXHAUSTIVE = 3e7  # comparisons up to which a level is searched exhaustively
-ROUNDS_ALL, ROUNDS_MATCH = 14, 3  # of search and vote, per level
+ROUNDS_ALL, ROUNDS_MATCH = 14, 3  # of search and vote, for exhaustive and matched levels
 MIN_SOURCES = 48  # patches that a level must offer
 TEXTURE = 1.5  # weight of the gradient channels
 DECAY = 1.3  # how much less a patch counts per pixel that it lies deeper in the hole
 SHARPEN = 3.0  # exponent of the last vote's weights
 FEATHER = 4.0  # px over which the fill is drawn to the colours at the hole's border
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One size of the picture.
+
+    pixels: (C, H, W) colour and, where it is searched, gradient strength; 0 where unknown.
+    known: (H, W) bool. sources: (H, W) bool, centres of wholly known patches.
+    targets: (T, 2) centres of patches that touch the hole. number: (H, W) their index, or -1.
+    trust: (T,) in 0..1, less deep inside the hole. hole: (P, 2) the pixels to fill.
+    searched: whether matches are sought at this size.
+    """
+
+    pixels: Tensor
+    known: Tensor
+    sources: Tensor
+    targets: Tensor
+    number: Tensor
+    trust: Tensor
+    hole: Tensor
+    searched: bool
+
+    @property
+    def exhaustive(self) -> bool:
+        return len(self.targets) * self.sources.sum().item() <= EXHAUSTIVE
+
+
+@dataclass(frozen=True)
+class _Matches:
+    """source: (T, 2) the patch found for each target. weight: (T,) of its vote.
+    shift: (T, 3) colour to add to it."""
+
+    source: Tensor
+    weight: Tensor
+    shift: Tensor
 
 
 def patch_fill(
@@ -65,40 +92,31 @@ def patch_fill(
     image: (3, H, W) in [-1, 1]. known: (1, H, W) bool or 0..1, above 0.5 = keep.
     seed: of the random search; the same seed gives the same picture on the same device.
     progress: called with the fraction done, may raise to stop.
-    Returns (3, H, W) in [-1, 1], exactly ``image`` where known. Where hardly anything is known,
-    so that no level offers MIN_SOURCES whole patches, it is the ``push_pull`` fill.
+    Returns (3, H, W) in [-1, 1], exactly ``image`` where known. Where so little is known that no
+    size of the picture offers MIN_SOURCES whole patches, it is the ``push_pull`` fill.
     """
     check_picture(image, known)
-    known = known[0] > 0.5
-    if known.all():
+    kept = known[0] > 0.5
+    if kept.all():
         return image.clone()
     generator = torch.Generator().manual_seed(seed)
-    levels = _levels(image, known)
-    work = [level.pixels[0].numel() * level.rounds for level in levels]
-    done = 0.0
-
-    def tick(share: float) -> None:
-        nonlocal done
-        done += share
-        if progress is not None:
-            progress(min(done / sum(work), 1.0))
-
-    guess = match = None
-    for level, cost in zip(levels, work, strict=True):
-        if match is None and (level.rounds == 0 or level.sources.sum() < MIN_SOURCES):
-            tick(cost)
+    levels = _levels(image, kept)
+    costs = [len(level.targets) * (ROUNDS_MATCH if level.searched else 1) for level in levels]
+    matches = coarser = None
+    for number, level in enumerate(levels):
+        if matches is not None:
+            matches = _carry(matches, coarser, level, generator)
+        elif not level.searched or level.sources.sum() < MIN_SOURCES:
             continue
-        if match is None:
-            guess = peel(level.pixels, level.known, level.sources)
-        else:
-            match = _carry(match, coarser, level, generator)  # noqa: F821
-            guess = _double(guess, level)
-        guess, match, vote = _complete(level, guess, match, generator, tick)
+        if level.searched:
+            matches = _complete(level, matches, generator, progress, costs, number)
+        if progress is not None:
+            progress(sum(costs[: number + 1]) / sum(costs))
         coarser = level
-    if match is None:
-        logger.warning("the known part holds hardly a whole patch: filled smoothly instead")
-        return push_pull(image[None], known[None, None])[0]
-    return _paste(image, known, level, match, vote)
+    if matches is None:
+        logger.warning("the known part of the picture holds hardly a whole patch; filled smoothly")
+        return push_pull(image[None], kept[None, None])[0]
+    return _paste(image, kept, level, matches)
 
 
 def check_picture(image: Tensor, known: Tensor) -> None:
@@ -107,11 +125,183 @@ def check_picture(image: Tensor, known: Tensor) -> None:
         raise InputError(f"background picture must be (3, H, W) RGB; got {tuple(image.shape)}")
     if known.shape != (1, *image.shape[1:]):
         raise InputError(
-            f"known mask is {tuple(known.shape)}; it must be (1, H, W) of its picture, "
-            f"{(1, *image.shape[1:])}"
+            f"known part is {tuple(known.shape)}; it must be (1, H, W) of the size of its "
+            f"picture, {(1, *image.shape[1:])}"
         )
     if not (known > 0.5).any():
         raise InputError(
-            "the mask of the person covers the whole picture, so no background is left to fill "
-            "from; give a mask that is 1 on the person only"
+            "the person covers the whole picture, so nothing is left to fill the background from; "
+            "give a mask that is 1 on the person only"
         )
+
+
+def _complete(
+    level: _Level,
+    matches: _Matches | None,
+    generator: torch.Generator,
+    progress: Callable[[float], None] | None,
+    costs: list[int],
+    number: int,
+) -> _Matches:
+    """Search and vote in turn; from carried matches, or from scratch where there are none."""
+    descriptor = Descriptor(level.pixels, level.sources, generator)
+    described = descriptor(level.pixels)
+    width = level.known.shape[1]
+    own = level.targets[:, 0] * width + level.targets[:, 1]
+    every = matches is None or level.exhaustive
+    if matches is None:
+        guess = peel(level.pixels, level.known, level.sources)
+    else:
+        guess = _vote_hole(level, matches)
+    offered = level.sources.flatten().nonzero()[:, 0]
+    rounds = ROUNDS_ALL if every else ROUNDS_MATCH
+    for turn in range(rounds):
+        wanted = descriptor(guess)[own]
+        if every:
+            nearest = offered[search_all(wanted, described[offered])]
+            source = torch.stack([nearest // width, nearest % width], 1)
+        else:
+            source = patch_match(
+                wanted,
+                described,
+                matches.source,
+                level.targets,
+                level.number,
+                level.sources,
+                generator,
+            )
+        found = described[source[:, 0] * width + source[:, 1]]
+        distance = (wanted - found).square().sum(1)
+        spread = distance.quantile(0.75).clamp(min=1e-8)
+        weight = (-distance / (2 * spread)).exp() + 1e-6
+        matches = _Matches(source, weight, mean_shift(wanted, found))
+        guess = _vote_hole(level, matches)
+        if progress is not None:
+            progress((sum(costs[:number]) + costs[number] * (turn + 1) / rounds) / sum(costs))
+    return matches
+
+
+def _vote_hole(level: _Level, matches: _Matches) -> Tensor:
+    """(C, H, W): the level's pixels, its hole voted."""
+    guess = level.pixels.clone()
+    guess[:, level.hole[:, 0], level.hole[:, 1]] = _vote(level, matches, level.hole).T
+    return guess
+
+
+def _vote(level: _Level, matches: _Matches, pixels: Tensor) -> Tensor:
+    """(P, C): mean of what the patches around each of ``pixels`` (P, 2) paste there."""
+    height, width = level.known.shape
+    colours = level.pixels.flatten(1).T.contiguous()
+    weight = matches.weight * level.trust
+    source = matches.source[:, 0] * width + matches.source[:, 1]
+    shift = F.pad(matches.shift, (0, colours.shape[1] - 3))
+    total = colours.new_zeros(len(pixels), colours.shape[1])
+    weights = colours.new_zeros(len(pixels), 1)
+    # Carried matches agree in blocks of at least 2 x 2, so every other patch says the same.
+    reach = range(-RADIUS, RADIUS + 1) if level.searched else range(1 - RADIUS, RADIUS, 2)
+    for down in reach:
+        for right in reach:
+            row, column = pixels[:, 0] - down, pixels[:, 1] - right
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            patch = level.number[row.clamp(0, height - 1), column.clamp(0, width - 1)]
+            inside &= patch >= 0
+            patch = patch.clamp(min=0)
+            share = (weight[patch] * inside)[:, None]
+            total += share * (colours[source[patch] + down * width + right] + shift[patch])
+            weights += share
+    return total / weights.clamp(min=1e-30)
+
+
+def _carry(
+    matches: _Matches, coarse: _Level, fine: _Level, generator: torch.Generator
+) -> _Matches:
+    """Matches of one level for the next of double size; random where they lead nowhere."""
+    height, width = fine.known.shape
+    limit = fine.targets.new_tensor(coarse.known.shape) - 1
+    parent = torch.div(fine.targets, 2, rounding_mode="floor").minimum(limit)
+    patch = coarse.number[parent[:, 0], parent[:, 1]]
+    source = 2 * matches.source[patch.clamp(min=0)] + fine.targets % 2
+    last = fine.targets.new_tensor([height - 1, width - 1])
+    inside = source.minimum(last)
+    lost = (patch < 0) | (inside != source).any(1) | ~fine.sources[inside[:, 0], inside[:, 1]]
+    offered = fine.sources.nonzero()
+    pick = torch.randint(len(offered), (len(source),), generator=generator).to(source.device)
+    return _Matches(
+        torch.where(lost[:, None], offered[pick], inside),
+        torch.where(lost, 1e-6, matches.weight[patch.clamp(min=0)]),
+        torch.where(lost[:, None], 0.0, matches.shift[patch.clamp(min=0)]),
+    )
+
+
+def _paste(image: Tensor, known: Tensor, level: _Level, matches: _Matches) -> Tensor:
+    """The last, sharper vote, drawn to the true colours at the hole's border."""
+    matches = _Matches(matches.source, matches.weight**SHARPEN, matches.shift)
+    ring = (known & (level.number >= 0)).nonzero()
+    error = torch.zeros_like(image)
+    voted = _vote(level, matches, ring)[:, :3].T
+    error[:, ring[:, 0], ring[:, 1]] = image[:, ring[:, 0], ring[:, 1]] - voted
+    at_border = torch.zeros_like(known)
+    at_border[ring[:, 0], ring[:, 1]] = True
+    correction = push_pull(error[None], at_border[None, None])[0]
+    fade = (1 - _depth(known) / FEATHER).clamp(min=0)
+    filled = _vote_hole(level, matches)[:3] + correction * fade
+    return torch.where(known, image, filled.clamp(-1, 1))
+
+
+def _levels(image: Tensor, known: Tensor) -> list[_Level]:
+    """The picture in halving sizes, coarsest first."""
+    pixels, weight = image * known, known[None].to(image)
+    levels = []
+    gradients = None
+    while True:
+        searched = max(known.shape) <= SEARCHED
+        shown = pixels / weight.clamp(min=1e-6) * known
+        if searched:
+            if gradients is None:
+                gradients, certain = _gradients(shown, known)
+            strength = gradients / certain.clamp(min=1e-6) * known
+            levels.append(_level(torch.cat([shown, TEXTURE * strength]), known, True))
+            gradients, certain = _halve(gradients), _halve(certain)
+        else:
+            levels.append(_level(shown, known, False))
+        if max(known.shape) <= COARSEST:
+            return levels[::-1]
+        pixels, weight = _halve(pixels), _halve(weight)
+        known = weight[0] >= 0.5
+
+
+def _level(pixels: Tensor, known: Tensor, searched: bool) -> _Level:
+    # A patch that leaves the picture may be a target but never a source.
+    unknown = F.pad((~known)[None].float(), (RADIUS,) * 4, value=1.0)
+    sources = F.max_pool2d(unknown, SIDE, 1)[0] == 0
+    touched = F.max_pool2d((~known)[None].float(), SIDE, 1, RADIUS)[0] > 0
+    targets = touched.nonzero()
+    number = torch.full(known.shape, -1, device=known.device)
+    number[touched] = torch.arange(len(targets), device=known.device)
+    trust = DECAY ** -_depth(known).clamp(max=40)
+    return _Level(
+        pixels, known, sources, targets, number, trust[touched], (~known).nonzero(), searched
+    )
+
+
+def _depth(known: Tensor) -> Tensor:
+    """(H, W) px from each pixel of the hole to the known part; 0 outside the hole."""
+    hole = (~known).cpu().numpy().astype(np.uint8)
+    return torch.from_numpy(cv2.distanceTransform(hole, cv2.DIST_L2, 5)).to(known.device)
+
+
+def _gradients(pixels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """(2, H, W) strength of horizontal and vertical gradients around each pixel, times its
+    certainty, and that certainty."""
+    strength, certain = torch.zeros_like(pixels[:2]), torch.zeros_like(pixels[:2])
+    across, down = known[:, 1:] & known[:, :-1], known[1:] & known[:-1]
+    strength[0, :, 1:] = (pixels[:, :, 1:] - pixels[:, :, :-1]).abs().mean(0) * across
+    strength[1, 1:] = (pixels[:, 1:] - pixels[:, :-1]).abs().mean(0) * down
+    certain[0, :, 1:], certain[1, 1:] = across.to(pixels), down.to(pixels)
+    return F.avg_pool2d(strength, 5, 1, 2), F.avg_pool2d(certain, 5, 1, 2)
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Mean of 2x2 cells (C, H, W); an odd last row or column is paired with zeros (unknown)."""
+    height, width = x.shape[-2:]
+    return F.avg_pool2d(F.pad(x, (0, width % 2, 0, height % 2)), 2)

@@ -49,7 +49,7 @@ def shell_offset(
     (complex division), so a sleeve below a hanging arm is still below it when the arm is raised.
     With equal normals the step is kept.
     """
-    inverse = target_normal / (target_normal**2).sum(-1, keepdim=True).clamp(min=0.09)
+    inverse = target_normal / (target_normal**2).sum(-1, keepdim=True).clamp(min=1e-6)
     turn_x = (source_normal * inverse[:, None]).sum(-1)
     turn_y = (
         source_normal[..., 1] * inverse[:, None, 0] - source_normal[..., 0] * inverse[:, None, 1]

@@ -19,6 +19,7 @@ from .texture import vertex_colors
 from .visibility import depth_map, facing, visible
 
 ALPHA_GROWTH = 0.02  # of the person's height: how far a mask is guessed beyond the naked mesh
+ERODED = 256  # a matte is eroded by a 256th of the picture's short side
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class PreparedSources:
 
     body: the body model. sources: the sources themselves, cropped if they had to be.
     image: (S, 3, h, w) in [-1, 1]. alpha: (S, 1, h, w) in 0..1, 1 = person.
-    foreground: (S, 4, h, w) rgb * a and a, where a is alpha eroded by one pixel.
+    foreground: (S, 4, h, w) rgb * a and a, where a is alpha eroded by a 256th of the short side:
+        the rim of a mask shows the background.
     points: (V, S, 6) per vertex: x, y in [-1, 1], depth in metres, facing (cosine), and the
         image-plane part of its unit normal (x right, y down).
     reach: (S,) source coordinates in [-1, 1] per metre, along the picture's width.
@@ -128,7 +130,7 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
     alpha = torch.stack(
         [guess if s.mask is None else s.mask for s, guess in zip(sources, guessed, strict=True)]
     )
-    eroded = -F.max_pool2d(-alpha, 3, 1, 1)
+    eroded = erode(alpha, min(size) / ERODED)
     foreground = torch.cat([image * eroded, eroded], 1)
     shown = visible(depth, points[..., :2], points[..., 2], points[..., 3])
     parts = part_labels(body)
@@ -162,6 +164,14 @@ def grow(silhouettes: Tensor) -> Tensor:
         rows = F.max_pool2d(silhouette, (window, 1), 1, (pixels, 0))
         grown.append(F.max_pool2d(rows, (1, window), 1, (0, pixels)))
     return torch.stack(grown)
+
+
+def erode(alpha: Tensor, radius: float) -> Tensor:
+    """(S, 1, h, w) soft mattes eroded by ``radius`` px; a fraction of a pixel is a mix."""
+    whole = int(radius)
+    for _ in range(whole):
+        alpha = -F.max_pool2d(-alpha, 3, 1, 1)
+    return torch.lerp(alpha, -F.max_pool2d(-alpha, 3, 1, 1), radius - whole)
 
 
 def source_inputs(prepared: PreparedSources) -> Tensor:

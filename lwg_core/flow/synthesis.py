@@ -19,7 +19,7 @@ from .surface import FlowPixels, paint
 from .trust import preference, sample_foreground
 
 SURE = 0.01  # trust from which a pixel counts as fully shown: seen at 78 degrees, inside the mask
-SOFTENING = 5  # px
+SOFTENING = 128  # edges of visibility fade over a 128th of the short side, at least one pixel
 HEAD_SURE = 0.06  # trust at which a head pixel is worth copying: seen at 67 degrees
 HEAD_SHARE = (0.4, 0.7)  # of the head shown: below the first none of it is copied
 
@@ -45,7 +45,8 @@ def synthesize(
         cell = frame * len(GROUP_NAMES) + groups
         preferred = preference(trust, cell, groups, shape[0] * len(GROUP_NAMES))
 
-    soften = _softener(pixels.index, shape, like=pixels.color[:, 0])
+    inside = (pixels.on_mesh | (trust > 0).any(1)).to(trust.dtype)
+    soften = _softener(inside, pixels.index, shape)
     winners = soften(((trust * preferred).sum(1) / SURE).clamp(max=1))
     others = (1 - winners) * ~head
     weight = trust * (preferred + (1 - preferred) * others[:, None])
@@ -76,18 +77,20 @@ def _worth_copying(sure: Tensor, head: Tensor, frame: Tensor, frames: int) -> Te
 
 
 def _softener(
-    index: Tensor, shape: tuple[int, int, int], like: Tensor
+    inside: Tensor, index: Tensor, shape: tuple[int, int, int]
 ) -> Callable[[Tensor], Tensor]:
     """A function that fades 0..1 values (M,) of pixels ``index`` near pixels where they are 0.
 
-    Visibility ends hard, and hard ends leave specks. Pixels outside the list do not count.
+    Visibility ends hard, and hard ends leave specks. ``inside`` (M,) 0..1: pixels that count; the
+    person's own outline is to stay as it is.
     """
+    half = max(round(min(shape[1:]) / SOFTENING), 1)
 
     def box(values: Tensor) -> Tensor:
         # Shifted sums: ten times faster than avg_pool2d on a CPU.
-        plane = F.pad(paint(values[:, None], index, shape)[..., 0], [SOFTENING // 2] * 4)
-        rows = sum(plane[:, i : i + shape[1]] for i in range(SOFTENING))
-        return sum(rows[:, :, i : i + shape[2]] for i in range(SOFTENING)).flatten()[index]
+        plane = F.pad(paint(values[:, None], index, shape)[..., 0], [half] * 4)
+        rows = sum(plane[:, i : i + shape[1]] for i in range(2 * half + 1))
+        return sum(rows[:, :, i : i + shape[2]] for i in range(2 * half + 1)).flatten()[index]
 
-    share = box(torch.ones_like(like)).clamp(min=1e-6)
-    return lambda values: torch.minimum(values, box(values) / share)
+    share = box(inside).clamp(min=1e-6)
+    return lambda values: torch.minimum(values, box(values * inside) / share)

@@ -7,7 +7,7 @@ skinning weights that blend between the bones, then pushed out of the posed body
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -22,12 +22,12 @@ from .noise import smoothstep
 class Piece:
     """A loose piece of R x C vertices.
 
-    vertices: (M, 3) rest pose of the shaped body. faces: (F, 3). weights: (M, 24). cloth: (M, 2)
+    vertices: (M, 3) rest pose. faces: (F, 3). weights: (M, 24). cloth: (M, 2)
     surface coordinates in metres. look: which fabric or hair colours it. grid: (R, C, closed):
     rows, columns, and whether the last column joins the first. slack: (M, 3) the part of the rest
     position that only stands off the body because the cloth is wide: it falls in where it would
-    point upward. sag: (M,) metres it hangs down. margin: metres kept off the body, or 0 to leave it alone. against: (V,) body vertices that it
-    must not enter.
+    point upward. sag: (M,) metres it hangs down. margin: metres kept off the body, or 0 to leave it
+    alone. against: (V,) body vertices that it must not enter.
     """
 
     vertices: np.ndarray
@@ -380,8 +380,17 @@ def _brim(figure: Mannequin) -> Piece:
     return _piece("hat", np.stack([x, y, z], -1), weights, figure, False)
 
 
+def fit_piece(piece: Piece, figure: Mannequin, change: np.ndarray) -> Piece:
+    """A piece cut on the template, moved with the body's shape: ``change`` (V, 3) metres."""
+    distance, nearest = cKDTree(figure.template).query(piece.vertices, 10)
+    share = 1 / (distance + 0.02) ** 2
+    share /= share.sum(1, keepdims=True)
+    moved = piece.vertices + (share[..., None] * change[nearest]).sum(1)
+    return replace(piece, vertices=moved.astype(np.float32))
+
+
 def cut_pieces(identity: Identity, figure: Mannequin, rest: np.ndarray) -> list[Piece]:
-    """The loose pieces of a person; ``rest`` (V, 3) is the shaped rest body with its offsets."""
+    """The loose pieces of a person; ``rest`` (V, 3) is the template with the person's offsets."""
     rng = np.random.default_rng([identity.seed, 2])
     pieces: list[Piece] = []
     if identity.bottom.kind == "skirt":

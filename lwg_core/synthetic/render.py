@@ -17,7 +17,7 @@ from .garments import clothing_offsets
 from .identity import Identity
 from .mannequin import Mannequin, make_mannequin, posed_transforms
 from .noise import SpaceNoise
-from .pieces import Piece, cut_pieces, drape, hidden_vertices
+from .pieces import Piece, cut_pieces, drape, fit_piece, hidden_vertices
 
 SUPERSAMPLING = 2
 
@@ -85,8 +85,10 @@ def dress(identity: Identity, figure: Mannequin | BodyModel) -> Person:
     body = figure.body
     offsets = clothing_offsets(identity, figure)
     betas = torch.from_numpy(identity.betas)
-    rest = body.rest(betas, torch.from_numpy(offsets)).numpy()
-    pieces = tuple(cut_pieces(identity, figure, rest))
+    worn = figure.template + offsets[:, None] * figure.normals
+    change = (body.shapedirs @ betas).numpy()
+    cut = cut_pieces(identity, figure, worn)
+    pieces = tuple(fit_piece(piece, figure, change) for piece in cut)
     shown = figure.faces
     if identity.bottom.kind == "skirt":
         shown = shown[~hidden_vertices(identity, figure)[shown].all(1)]

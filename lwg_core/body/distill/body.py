@@ -27,7 +27,9 @@ def distill(samples: Samples, vertices: int) -> tuple[dict[str, NDArray], dict[s
     """Arrays of open_body.safetensors and of garments.safetensors."""
     posed, joints = to_tpose(samples)
     onto_joints = np.eye(24)[[joint_of_bone(bone) for bone in samples.bones]]
-    half = left_half(posed["body"].mean(0), samples.body.quads, samples.quads_uv, samples.body.mirror)
+    half = left_half(
+        posed["body"].mean(0), samples.body.quads, samples.quads_uv, samples.body.mirror
+    )
     faces, _ = half.complete()
     mouth = mouth_loop(faces, half.mirror)
     half, uv = close_mouth(half, mouth, samples.uv)

@@ -189,7 +189,9 @@ def _y_up(points: torch.Tensor) -> NDArray:
 def _dense_weights(model) -> NDArray:
     indices = model.vertex_bone_indices.numpy()
     weights = np.zeros((len(indices), model.bone_count))
-    np.add.at(weights, (np.arange(len(indices))[:, None], indices), model.vertex_bone_weights.numpy())
+    np.add.at(
+        weights, (np.arange(len(indices))[:, None], indices), model.vertex_bone_weights.numpy()
+    )
     return weights
 
 

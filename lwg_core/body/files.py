@@ -1,0 +1,249 @@
+"""Files of motions and of body models.
+
+A motion or person is one .npz with the fields of ``SmplParams``: pose, betas, body_model,
+cam_scale, cam_center, cam_size, cam_focal, cam_principal, confidence, valid, fps, track; only
+``pose`` is required. AMASS files, which hold ``poses`` instead, are read too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from ..errors import InputError
+from ..render.camera import Camera
+from .archive import read_npz, write_atomically
+from .model import BodyModel
+from .open_body import open_body
+from .params import SmplParams
+from .rotations import axis_angle_to_matrix, matrix_to_axis_angle
+
+logger = logging.getLogger(__name__)
+
+SMPL_VERTICES = 6890
+SMPL_KEYS = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
+
+# World -> camera frame (x right, y down, z forward), by the direction that is up in the world.
+_UP_TO_CAMERA = {
+    "+z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    "+y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
+    "-y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+}
+
+
+def save_params(path: str | os.PathLike, params: SmplParams) -> None:
+    """Write ``params`` to an .npz file, whole or not at all."""
+    if Path(path).suffix.lower() != ".npz":
+        raise InputError(f"{path}: a motion is saved as .npz; give a name that ends in .npz")
+    arrays: dict[str, Tensor | NDArray | None] = {
+        "pose": params.pose,
+        "betas": params.betas,
+        "confidence": params.confidence,
+        "valid": params.valid,
+        "fps": np.float64(params.fps),
+        "track": np.int64(params.track),
+    }
+    if params.body_model is not None:
+        arrays["body_model"] = np.array(params.body_model)
+    if params.camera is not None:
+        arrays |= {
+            "cam_scale": params.camera.scale,
+            "cam_center": params.camera.center,
+            "cam_size": np.array(params.camera.size, np.int64),
+            "cam_focal": params.camera.focal,
+            "cam_principal": params.camera.principal,
+        }
+    plain = {
+        name: value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        for name, value in arrays.items()
+        if value is not None
+    }
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **plain))
+
+
+def load_params(path: str | os.PathLike) -> SmplParams:
+    """Read a motion or person from an .npz file; an InputError says what is wrong with it."""
+    arrays = read_npz(path)
+    name = Path(path).name
+    if "pose" not in arrays and "poses" in arrays:
+        return _from_amass(arrays, name)
+    if "pose" not in arrays:
+        raise InputError(
+            f"{name}: holds {', '.join(sorted(arrays)) or 'nothing'} but no 'pose' (T, 24, 3), "
+            "nor the 'poses' (T, 66 or more) of an AMASS file"
+        )
+    try:
+        return SmplParams(
+            pose=_floats(arrays, "pose"),
+            betas=_floats(arrays, "betas"),
+            body_model=_scalar(arrays, "body_model", "U", None),
+            camera=_camera(arrays),
+            confidence=_floats(arrays, "confidence"),
+            valid=_valid(arrays),
+            fps=float(_scalar(arrays, "fps", "fiu", 30.0)),
+            track=int(_scalar(arrays, "track", "iu", 0)),
+        )
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _floats(arrays: dict[str, NDArray], name: str) -> Tensor | None:
+    if name not in arrays:
+        return None
+    if arrays[name].dtype.kind not in "fiu":
+        raise InputError(f"{name} must hold numbers; it is of type {arrays[name].dtype}")
+    return torch.from_numpy(arrays[name].astype(np.float32))
+
+
+def _scalar(arrays: dict[str, NDArray], name: str, kinds: str, default):
+    if name not in arrays:
+        return default
+    if arrays[name].size != 1 or arrays[name].dtype.kind not in kinds:
+        raise InputError(f"{name} must be one value; it is {arrays[name].dtype} "
+                         f"of shape {arrays[name].shape}")  # fmt: skip
+    return arrays[name].item()
+
+
+def _valid(arrays: dict[str, NDArray]) -> Tensor | None:
+    if "valid" not in arrays:
+        return None
+    if arrays["valid"].dtype.kind not in "biu":
+        raise InputError(f"valid must be (T,) booleans; it is of type {arrays['valid'].dtype}")
+    return torch.from_numpy(arrays["valid"].astype(bool))
+
+
+def _camera(arrays: dict[str, NDArray]) -> Camera | None:
+    needed = ("cam_scale", "cam_center", "cam_size")
+    missing = [name for name in needed if name not in arrays]
+    if len(missing) == len(needed):
+        return None
+    if missing:
+        raise InputError(f"a camera needs {', '.join(needed)}; missing: {', '.join(missing)}")
+    size = arrays["cam_size"]
+    if size.shape != (2,) or size.dtype.kind not in "iu" or not (0 < size).all():
+        raise InputError("cam_size must be (height, width) in whole pixels, both above zero")
+    return Camera(
+        scale=_floats(arrays, "cam_scale"),
+        center=_floats(arrays, "cam_center"),
+        size=(int(size[0]), int(size[1])),
+        focal=_floats(arrays, "cam_focal"),
+        principal=_floats(arrays, "cam_principal"),
+    )
+
+
+def _from_amass(arrays: dict[str, NDArray], name: str) -> SmplParams:
+    """``poses`` (T, 66 or more) axis-angle in a world that is z-up (AMASS) or y-up.
+
+    Only the motion is taken: shape and place belong to other models and cameras.
+    """
+    poses = _floats(arrays, "poses")
+    if poses.ndim != 2 or poses.shape[0] < 1 or poses.shape[1] < 66 or poses.shape[1] % 3:
+        raise InputError(
+            f"{name}: poses must be (T, 66 or more) axis-angle; got {tuple(poses.shape)}"
+        )
+    joints = 24 if poses.shape[1] == 72 else 22  # SMPL-H and SMPL-X have fingers from there on
+    pose = poses.new_zeros(len(poses), 24, 3)
+    pose[:, :joints] = poses[:, : 3 * joints].unflatten(1, (joints, 3))
+    if not torch.isfinite(pose).all():
+        raise InputError(f"{name}: poses holds NaN or infinite values")
+    root = axis_angle_to_matrix(pose[:, 0])
+    up = root[:, :, 1].mean(0)  # where the heads point on average
+    axis = ("+z", "+y", "-y")[int(torch.stack([up[2], up[1], -up[1]]).argmax())]
+    logger.info("%s: reading poses of a world whose up is %s", name, axis)
+    pose[:, 0] = matrix_to_axis_angle(root.new_tensor(_UP_TO_CAMERA[axis]) @ root)
+    rates = [key for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in arrays]
+    try:
+        fps = float(_scalar(arrays, rates[0], "fiu", 30.0)) if rates else 30.0
+        return SmplParams(pose=pose, fps=fps)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def load_body_model(path: str | os.PathLike) -> BodyModel:
+    """``"open"`` for the built-in body, or an .npz or .safetensors file in SMPL layout."""
+    if str(path) == "open":
+        return open_body()
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".pkl":
+        raise InputError(
+            f"{path.name}: pickled body models are not read; convert it to .npz with the keys "
+            f"{', '.join(SMPL_KEYS)} (and posedirs)"
+        )
+    if suffix == ".npz":
+        arrays = read_npz(path)
+    elif suffix == ".safetensors":
+        arrays = _read_safetensors(path)
+    else:
+        raise InputError(f"{path.name}: a body model is 'open' or a .npz or .safetensors file")
+    try:
+        return _body_of(arrays, path.stem.lower())
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, NDArray]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path.name}: not a whole .safetensors file ({error})") from error
+
+
+def _body_of(arrays: dict[str, NDArray], stem: str) -> BodyModel:
+    """Check SMPL-layout arrays and wrap them."""
+    missing = [key for key in SMPL_KEYS if key not in arrays]
+    if missing:
+        raise InputError(f"not a body model in SMPL layout; missing: {', '.join(missing)}")
+    vertices = arrays["v_template"].shape[0] if arrays["v_template"].ndim else 0
+    wanted: dict[str, tuple[int | None, ...]] = {
+        "v_template": (vertices, 3),
+        "shapedirs": (vertices, 3, None),
+        "J_regressor": (24, vertices),
+        "weights": (vertices, 24),
+        "kintree_table": (2, 24),
+        "f": (None, 3),
+    }
+    if "posedirs" in arrays:
+        wanted["posedirs"] = (vertices, 3, 207)
+    for name, shape in wanted.items():
+        found = arrays[name].shape
+        if len(found) != len(shape) or any(
+            w not in (None, n) for w, n in zip(shape, found, strict=True)
+        ):
+            text = ", ".join("any" if length is None else str(length) for length in shape)
+            raise InputError(f"{name} must be ({text}) in SMPL layout; got {found}")
+    numbers = {name: _floats(arrays, name) for name in wanted}
+    for name, tensor in numbers.items():
+        if not torch.isfinite(tensor).all():
+            raise InputError(f"{name} holds NaN or infinite values")
+    if numbers["shapedirs"].shape[2] < 10:
+        raise InputError("shapedirs must have at least 10 shape directions")
+    sums = numbers["weights"].sum(1)
+    if (sums - 1).abs().max() > 1e-3 or (numbers["weights"] < -1e-6).any():
+        raise InputError("weights must not be negative and must sum to 1 for each vertex")
+    faces = arrays["f"].astype(np.int64)
+    if len(faces) == 0 or faces.min() < 0 or faces.max() >= vertices:
+        raise InputError(f"f must index the {vertices} vertices")
+    parents = [-1] + arrays["kintree_table"][0, 1:].astype(np.int64).tolist()
+    if any(not 0 <= parent < joint for joint, parent in enumerate(parents) if joint):
+        raise InputError("kintree_table must name an earlier joint as the parent of each joint")
+    return BodyModel(
+        id="smpl" if vertices == SMPL_VERTICES else stem,
+        v_template=numbers["v_template"],
+        shapedirs=numbers["shapedirs"][..., :10].contiguous(),
+        posedirs=numbers.get("posedirs"),
+        joint_regressor=numbers["J_regressor"],
+        weights=numbers["weights"],
+        parents=tuple(parents),
+        faces=torch.from_numpy(faces),
+    )
