@@ -38,6 +38,7 @@ class InpaintBackground(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0xFFFFFFFF,
+                    control_after_generate=False,
                     advanced=True,
                     tooltip="Seed of the patch search.",
                 ),

@@ -33,7 +33,9 @@ class ExamplePerson(io.ComfyNode):
             description="A rendered person who does not exist, to try the other nodes on.",
             search_aliases=["synthetic person", "demo", "test image"],
             inputs=[
-                io.Int.Input("seed", default=7, min=0, max=0xFFFFFFFF, tooltip="Which person."),
+                io.Int.Input(
+                    "identity", default=7, min=0, max=0xFFFFFFFF, tooltip="Number of the person."
+                ),
                 io.Float.Input(
                     "turn",
                     default=0.0,
@@ -61,11 +63,11 @@ class ExamplePerson(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, seed: int, turn: float, size: int = 512) -> io.NodeOutput:
+    def execute(cls, identity: int, turn: float, size: int = 512) -> io.NodeOutput:
         finite("turn", turn)
         body = open_body()
-        person = dress(make_identity(seed), open_mannequin())
-        rng = np.random.default_rng([seed, 5])
+        person = dress(make_identity(identity), open_mannequin())
+        rng = np.random.default_rng([identity, 5])
         light, behind = random_light(rng), random_background(rng, (size, size))
         pose = torch.from_numpy(turned(random_pose(rng, "a_pose"), turn)).float()
         camera = whole_body_camera(pose_person(person, pose[None], rng)[0], size)

@@ -69,7 +69,8 @@ class ComposeFlow(io.ComfyNode):
         for step, frame in enumerate(
             torch.linspace(0, len(flow) - 1, count).round().int().tolist()
         ):
-            warped.append(image_from_core(flow.chunk(frame, frame + 1, "cpu").warped))
+            part = flow.chunk(frame, frame + 1, "cpu")
+            warped.append(image_from_core(part.warped * part.silhouette))
             report(step + 1, count)
         return io.NodeOutput(flow, torch.cat(warped))
 

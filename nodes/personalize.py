@@ -53,7 +53,12 @@ class Personalize(io.ComfyNode):
                     tooltip="Training steps: about half a second each on a CPU at size 256.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of the training."
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,  # or every run would train anew
+                    tooltip="Seed of the training.",
                 ),
                 io.Float.Input(
                     "learning_rate",

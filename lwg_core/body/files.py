@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import InputError
@@ -192,11 +192,13 @@ def load_body_model(path: str | os.PathLike) -> BodyModel:
 
 def _read_safetensors(path: Path) -> dict[str, NDArray]:
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path.name}: not a whole .safetensors file ({error})") from error
+    # NumPy has no bfloat16.
+    return {n: (t.float() if t.is_floating_point() else t).numpy() for n, t in tensors.items()}
 
 
 def _body_of(arrays: dict[str, NDArray], stem: str) -> BodyModel:

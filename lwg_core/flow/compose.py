@@ -86,7 +86,7 @@ def compose(
 
     shape = (len(vertices), *size)
     warped, visibility, head = synthesize(prepared, pixels, shape, options.winner, options.fill)
-    chosen = pixels.seen if options.visibility == "visible" else pixels.projected
+    chosen = pixels.seen > 0 if options.visibility == "visible" else pixels.projected
     return FlowChunk(
         flow=_field(pixels, chosen, shape),
         all_flow=_field(pixels, pixels.projected, shape),

@@ -13,27 +13,38 @@ def nearest_inside(mask: Tensor, reach: int) -> tuple[Tensor, Tensor]:
     of the mask (Euclidean, exact). Separable: the nearest along rows, then the best of 2 reach + 1
     rows; squared distance and position share one integer so that a plain minimum carries both.
     """
-    frames, height, width = mask.shape
+    height, width = mask.shape[1:]
+    top, bottom = _extent(mask.any(0).any(1), reach)
+    left, right = _extent(mask.any(0).any(0), reach)
+    cut = mask[:, top:bottom, left:right]
+    rows, columns = cut.shape[1:]
     span = 2 * reach + 3
     kinds = span * span
     dtype = torch.int32 if reach <= 100 else torch.int64
-    x = torch.arange(width, device=mask.device, dtype=dtype)
-    far = width + reach + 1
-    left = torch.where(mask, x, -far).cummax(-1).values
-    right = torch.where(mask, x, 2 * far).flip(-1).cummin(-1).values.flip(-1)
-    step = torch.where(x - left <= right - x, left - x, right - x)
+    x = torch.arange(columns, device=mask.device, dtype=dtype)
+    far = columns + reach + 1
+    before = torch.where(cut, x, -far).cummax(-1).values
+    after = torch.where(cut, x, 2 * far).flip(-1).cummin(-1).values.flip(-1)
+    step = torch.where(x - before <= after - x, before - x, after - x)
     none = torch.iinfo(dtype).max // 2
     keys = torch.where(step.abs() <= reach, step**2 * kinds + step + reach + 1, none)
     padded = torch.nn.functional.pad(keys, (0, 0, reach, reach), value=none)
     best = keys + (reach + 1) * span
     for rise in range(-reach, reach + 1):
-        shifted = padded[:, reach + rise : reach + rise + height]
-        best = torch.minimum(best, shifted + (rise * rise * kinds + (rise + reach + 1) * span))
+        shifted = padded[:, reach + rise : reach + rise + rows]
+        torch.minimum(best, shifted + (rise**2 * kinds + (rise + reach + 1) * span), out=best)
     squared = torch.div(best, kinds, rounding_mode="floor")
-    pixels = ((squared > 0) & (squared <= reach * reach)).flatten().nonzero().squeeze(1)
-    code = best.flatten()[pixels].long() % kinds
+    frame, row, column = ((squared > 0) & (squared <= reach * reach)).nonzero(as_tuple=True)
+    code = best[frame, row, column].long() % kinds
+    pixels = (frame * height + row + top) * width + column + left
     rise = torch.div(code, span, rounding_mode="floor") - reach - 1
     return pixels, pixels + rise * width + code % span - reach - 1
+
+
+def _extent(occupied: Tensor, reach: int) -> tuple[int, int]:
+    """First and one past the last True of (N,) bool, ``reach`` further out, inside 0..N."""
+    found = occupied.nonzero().flatten().tolist() or [0]
+    return max(found[0] - reach, 0), min(found[-1] + 1 + reach, len(occupied))
 
 
 def shell_offset(

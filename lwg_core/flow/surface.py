@@ -24,8 +24,9 @@ class FlowPixels:
     """M target pixels and where they come from in S sources.
 
     index: (M,) flat index into (T, H, W). grid: (M, S, 2) source coordinates in [-1, 1].
-    projected: (M, S) bool, whether ``grid`` means anything. seen: (M, S) bool, also visible there.
-    score: (M, S) trust that the source's pixel is this pixel's texture: visibility * facing^3.
+    projected: (M, S) bool, whether ``grid`` means anything.
+    seen: (M, S) in 0..1, how visible the point is there, 0 = not at all.
+    score: (M, S) trust that the source's pixel is this pixel's texture: seen * facing^3.
     part: (M,) int64 index into PART_NAMES. color: (M, 3) of the vertices, in [-1, 1].
     on_mesh: (M,) bool, False in the band around the silhouette.
     """
@@ -44,11 +45,13 @@ class FlowPixels:
 class SurfacePixels(FlowPixels):
     """The pixels that see the mesh.
 
-    code: (M, 3). source_normal: (M, S, 2) image-plane part of the normal in each source.
+    code: (M, 3). cosine: (M, S) facing in each source, 1 = head on, below 0 = turned away.
+    source_normal: (M, S, 2) image-plane part of the normal in each source.
     corners: (M, 3) int64 vertices of the face. weights: (M, 3) its barycentric coordinates.
     """
 
     code: Tensor
+    cosine: Tensor
     source_normal: Tensor
     corners: Tensor
     weights: Tensor
@@ -79,12 +82,13 @@ def see_surface(prepared: PreparedSources, raster: Raster) -> SurfacePixels:
         index=index,
         grid=grid,
         projected=torch.ones_like(shown, dtype=torch.bool),
-        seen=shown > 0,
+        seen=shown,
         score=shown * cosine.clamp(min=0) ** 3,
         part=prepared.parts[main],
         color=blend(prepared.vertex_colors, corners, weights),
         on_mesh=torch.ones_like(index, dtype=torch.bool),
         code=blend(prepared.vertex_code, corners, weights),
+        cosine=cosine,
         source_normal=points[..., 4:],
         corners=corners,
         weights=weights,
@@ -137,19 +141,20 @@ def extend(
     apart = (there - surface.code[inner][:, None]).square().sum(-1)
     projected = (grid.abs() <= 1).all(-1) & (off_mesh | (apart < NEARBY**2))
     # An outline is seen at a grazing angle, where visibility is noise: trust the surface behind it.
-    score = surface.score[inner]
-    part = surface.part[inner]
+    part, seen, score = surface.part[inner], surface.seen[inner], surface.score[inner]
     for depth in (1, 2):
         behind = inward(nearest, step, depth * max(reach / 9, 1), (height, width))
         other = row_of[behind]
-        same = (other >= 0) & (surface.part[other] == part)
-        score = torch.maximum(score, surface.score[other] * same[:, None])
-    told = ((kept - 0.5) / 0.5).clamp(min=0) * BAND_TRUST
+        same = ((other >= 0) & (surface.part[other] == part))[:, None]
+        seen = torch.maximum(seen, surface.seen[other] * same)
+        score = torch.maximum(score, surface.score[other] * same)
+    toward = surface.cosine[inner] > 0  # what stands off the far side is hidden by the body itself
+    told = ((kept - 0.5) / 0.5).clamp(min=0) * (off_mesh | toward) * BAND_TRUST
     return FlowPixels(
         index=torch.cat([surface.index, outside]),
         grid=torch.cat([surface.grid, grid]),
         projected=torch.cat([surface.projected, projected]),
-        seen=torch.cat([surface.seen, projected & (score > 0)]),
+        seen=torch.cat([surface.seen, seen * projected]),
         score=torch.cat([surface.score, score * projected * told]),
         part=torch.cat([surface.part, part]),
         color=torch.cat([surface.color, surface.color[inner]]),

@@ -7,8 +7,6 @@ show. The head takes one source, without fill: half a face from another picture 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,10 +16,10 @@ from .prepare import PreparedSources
 from .surface import FlowPixels, paint
 from .trust import preference, sample_foreground
 
-SURE = 0.01  # trust from which a pixel counts as fully shown: seen at 78 degrees, inside the mask
-SOFTENING = 128  # edges of visibility fade over a 128th of the short side, at least one pixel
-HEAD_SURE = 0.06  # trust at which a head pixel is worth copying: seen at 67 degrees
+SURE = 0.01  # facing^3 from which a pixel counts as fully shown: seen at 78 degrees
+HEAD_SURE = 0.06  # facing^3 at which a head pixel is worth copying: seen at 67 degrees
 HEAD_SHARE = (0.4, 0.7)  # of the head shown: below the first none of it is copied
+HEAD_FADE = 64  # the copied head fades over a 64th of the short side
 
 
 def synthesize(
@@ -36,7 +34,8 @@ def synthesize(
     shape: (T, H, W). winner: one source per body part; otherwise all by their trust.
     fill: unseen pixels take the colours of the vertices; otherwise 0.
     """
-    colors, trust = sample_foreground(prepared.foreground, pixels.grid, pixels.score)
+    colors, sure = sample_foreground(prepared.foreground, pixels.grid)
+    trust = pixels.score * sure
     groups = group_of_part(trust.device)[pixels.part]
     head = groups == HEAD_GROUP
     frame = torch.div(pixels.index, shape[1] * shape[2], rounding_mode="floor")
@@ -45,22 +44,23 @@ def synthesize(
         cell = frame * len(GROUP_NAMES) + groups
         preferred = preference(trust, cell, groups, shape[0] * len(GROUP_NAMES))
 
-    inside = (pixels.on_mesh | (trust > 0).any(1)).to(trust.dtype)
-    soften = _softener(inside, pixels.index, shape)
-    winners = soften(((trust * preferred).sum(1) / SURE).clamp(max=1))
-    others = (1 - winners) * ~head
-    weight = trust * (preferred + (1 - preferred) * others[:, None])
-    total = weight.sum(1)
-    color = (weight[..., None] * colors).sum(1) / total.clamp(min=1e-6)[:, None]
-    shown = soften((total / SURE).clamp(max=1))
+    # Both are continuous, at a grazing angle and at an occluder: a hard edge would leave specks.
+    shown = sure * torch.minimum(pixels.score / SURE, pixels.seen)
+    missing = (1 - (shown * preferred).amax(1)) * ~head
+    weight = trust * (preferred + (1 - preferred) * missing[:, None])
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-9)
+    color = (weight[..., None] * colors).sum(1)
+    visibility = (weight * shown).sum(1, keepdim=True)
     filler = pixels.color if fill else torch.zeros_like(pixels.color)
-    color = color * shown[:, None] + filler * (1 - shown[:, None])
-    sure = ((trust * preferred).sum(1) / HEAD_SURE).clamp(max=1) * head
-    worth = _worth_copying(sure, head & pixels.on_mesh, frame, shape[0])
-    copied = soften(soften(sure)) * worth
-    packed = torch.cat([color, shown[:, None], copied[:, None]], -1)
+    color = color * visibility + filler * (1 - visibility)
+
+    copied = (sure * preferred * torch.minimum(pixels.score / HEAD_SURE, pixels.seen)).amax(
+        1
+    ) * head
+    copied = copied * _worth_copying(copied, head & pixels.on_mesh, frame, shape[0])
+    packed = torch.cat([color, visibility, copied[:, None]], -1)
     packed = paint(packed, pixels.index, shape).permute(0, 3, 1, 2)
-    return packed[:, :3].clamp(-1, 1), packed[:, 3:4], packed[:, 4:5]
+    return packed[:, :3].clamp(-1, 1), packed[:, 3:4], fade(packed[:, 4:5])
 
 
 def _worth_copying(sure: Tensor, head: Tensor, frame: Tensor, frames: int) -> Tensor:
@@ -76,21 +76,15 @@ def _worth_copying(sure: Tensor, head: Tensor, frame: Tensor, frames: int) -> Te
     return ((shown / area.clamp(min=1) - low) / (high - low)).clamp(0, 1)[frame]
 
 
-def _softener(
-    inside: Tensor, index: Tensor, shape: tuple[int, int, int]
-) -> Callable[[Tensor], Tensor]:
-    """A function that fades 0..1 values (M,) of pixels ``index`` near pixels where they are 0.
-
-    Visibility ends hard, and hard ends leave specks. ``inside`` (M,) 0..1: pixels that count; the
-    person's own outline is to stay as it is.
-    """
-    half = max(round(min(shape[1:]) / SOFTENING), 1)
-
-    def box(values: Tensor) -> Tensor:
+def fade(mask: Tensor) -> Tensor:
+    """(T, 1, H, W) mask that falls smoothly to 0 towards its edge, inside it."""
+    half = max(round(min(mask.shape[2:]) / HEAD_FADE / 2), 1)
+    height, width, window = *mask.shape[2:], 2 * half + 1
+    smooth = mask
+    for _ in range(2):
         # Shifted sums: ten times faster than avg_pool2d on a CPU.
-        plane = F.pad(paint(values[:, None], index, shape)[..., 0], [half] * 4)
-        rows = sum(plane[:, i : i + shape[1]] for i in range(2 * half + 1))
-        return sum(rows[:, :, i : i + shape[2]] for i in range(2 * half + 1)).flatten()[index]
-
-    share = box(inside).clamp(min=1e-6)
-    return lambda values: torch.minimum(values, box(values * inside) / share)
+        padded = F.pad(smooth, [half] * 4)
+        rows = sum(padded[:, :, i : i + height] for i in range(window))
+        smooth = sum(rows[..., i : i + width] for i in range(window)) / window**2
+        smooth = torch.minimum(mask, smooth)
+    return smooth

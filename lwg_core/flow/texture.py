@@ -34,7 +34,8 @@ def vertex_colors(
     grid: (V, S, 2) where each vertex lies in each source. score: (V, S) trust in it, 0 = hidden.
     """
     groups = group_of_part(parts.device)[parts]
-    samples, trust = sample_foreground(shrink(foreground, SAMPLING_SIDE), grid, score)
+    samples, sure = sample_foreground(shrink(foreground, SAMPLING_SIDE), grid)
+    trust = score * sure
     chosen = preference(trust, groups, groups, len(GROUP_NAMES))
     best = (trust * chosen).amax(1, keepdim=True)
     weight = torch.where((best > 1e-3) & (chosen < 0.5), trust * 1e-2, trust)

@@ -13,17 +13,17 @@ SOFTNESS = 0.1  # the loser fades over this ratio of summed trust: a change of w
 SURE_ALPHA = 0.6  # a warped alpha below this is not trusted at all
 
 
-def sample_foreground(foreground: Tensor, grid: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours (P, S, 3) at grid (P, S, 2), and trust (P, S): ``score`` where alpha is sure.
+def sample_foreground(foreground: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (P, S, 3) at grid (P, S, 2), and how surely each is the person's: (P, S) in 0..1.
 
-    foreground: (S, 4, h, w) rgb * a and a. As a falls from 1 to SURE_ALPHA trust falls to 0: below,
+    foreground: (S, 4, h, w) rgb * a and a. Sure falls to 0 as a falls from 1 to SURE_ALPHA: below,
     the mesh lies on something that is not the person.
     """
     picked = F.grid_sample(foreground, grid.permute(1, 0, 2)[:, None], align_corners=False)
     picked = picked[:, :, 0].permute(2, 0, 1)
     alpha = picked[..., 3]
     sure = ((alpha - SURE_ALPHA) / (1 - SURE_ALPHA)).clamp(0, 1)
-    return picked[..., :3] / alpha.clamp(min=0.25)[..., None], score * sure
+    return picked[..., :3] / alpha.clamp(min=0.25)[..., None], sure
 
 
 def preference(trust: Tensor, cell: Tensor, groups: Tensor, cells: int) -> Tensor:

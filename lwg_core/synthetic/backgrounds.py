@@ -248,7 +248,8 @@ def _bokeh(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
         at = (rng.uniform(0, 1, 2) * (width, height)).astype(int)
         colour = [float(c) for c in random_colour(rng, (0.5, 1.0), 1.0) * rng.uniform(0.2, 0.8)]
         disc = np.zeros_like(image)
-        cv2.circle(disc, at.tolist(), int(rng.uniform(0.01, 0.06) * height), colour, -1, cv2.LINE_AA)
+        radius = int(rng.uniform(0.01, 0.06) * height)
+        cv2.circle(disc, at.tolist(), radius, colour, -1, cv2.LINE_AA)
         lights = 1 - (1 - lights) * (1 - disc)
     return 1 - (1 - image) * (1 - lights)
 

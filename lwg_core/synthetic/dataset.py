@@ -3,8 +3,8 @@
     python -m lwg_core.synthetic.dataset --split train --start 0 --count 1000 --out data/train
     python -m lwg_core.synthetic.dataset --split test --count 32 --out data/test
 
-writes ``<seed>.npz``, skips the files that are there, and can be interrupted at any time. The splits
-are ranges of seeds and never change. Pictures carry no cast shadow: a generator composes
+writes ``<seed>.npz``, skips the files that are there, and can be interrupted at any time. The
+splits are ranges of seeds and never change. Pictures carry no cast shadow: a generator composes
 alpha F + (1 - alpha) B and could only explain a shadow by spoiling alpha.
 """
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.archive import read_npz, write_atomically
 from ..body.model import BodyModel
 from ..body.open_body import open_body
 from ..body.params import SmplParams
@@ -39,7 +38,7 @@ logger = logging.getLogger(__name__)
 TRAIN_SEEDS = range(0, 100_000)
 TEST_SEEDS = range(1_000_000, 1_000_032)
 SPLITS = {"train": TRAIN_SEEDS, "test": TEST_SEEDS}
-FORMAT = 1
+FORMAT = 2  # 1 had no fingerprint
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,7 @@ def body_fingerprint(body: BodyModel) -> str:
     return digest.hexdigest()[:16]
 
 
-def compose_over(
-    foregrounds: np.ndarray, alphas: np.ndarray, background: np.ndarray
-) -> np.ndarray:
+def compose_over(foregrounds: np.ndarray, alphas: np.ndarray, background: np.ndarray) -> np.ndarray:
     """uint8 pictures of premultiplied foregrounds (n, H, W, 3) over a background (H, W, 3)."""
     rest = (255 - alphas[..., None].astype(np.uint16)) * background
     return np.minimum(foregrounds + (rest + 127) // 255, 255).astype(np.uint8)
@@ -99,9 +96,7 @@ def make_record(
     pose = random_poses(rng, poses)
     vertices = pose_person(person, pose, rng)
     camera = frame_people(vertices, rng, size)
-    seen = [
-        render_mesh(person, vertices[i], camera.select([i]), light, rng) for i in range(poses)
-    ]
+    seen = [render_mesh(person, vertices[i], camera.select([i]), light, rng) for i in range(poses)]
     foregrounds = np.stack([_to_bytes(colour) for colour, _ in seen])
     alphas = np.stack([_to_bytes(alpha) for _, alpha in seen])
     params = SmplParams(pose, person.betas, person.body.id, camera)
@@ -143,20 +138,12 @@ def save_record(path: Path, record: Record) -> None:
         "loose": np.bool_(record.loose),
         "fingerprint": np.array(record.fingerprint),
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".record-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
 
 
 def load_record(path: Path) -> Record:
     """Reads a record written by ``save_record``."""
-    with np.load(path, allow_pickle=False) as file:
-        data = {name: file[name] for name in file.files}
+    data = read_npz(path)
     if int(data.get("format", 0)) != FORMAT:
         raise InputError(f"{path} is not a training record of format {FORMAT}: generate it again")
     tensors = {

@@ -16,7 +16,6 @@ _LINE_Y = np.array([-0.095, -0.08, -0.04, -0.015, -0.012, 0.01, 0.045, 0.066, 0.
 def hairline(points: np.ndarray, hair: Hair, marks: Landmarks) -> np.ndarray:
     """(N,) metres above the hairline (positive = hair grows here), for points of the head."""
     up, ahead = (points[:, 1:] - marks.eye[1:]).T / marks.unit
-    side = np.abs(points[:, 0]) / marks.unit
     line = np.interp(ahead, _LINE_Z, _LINE_Y) + hair.line
     line = line - 0.062 * hair.fringe * smoothstep(-0.045, -0.02, ahead)
     line = line + 0.006 * np.sin(170 * points[:, 0] / marks.unit + 40 * hair.wave)

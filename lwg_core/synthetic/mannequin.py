@@ -13,6 +13,7 @@ import torch
 from scipy.sparse import csr_matrix, diags
 
 from ..body.model import PART_NAMES, BodyModel
+from ..body.rotations import axis_angle_to_matrix
 from .motions import INDEX
 
 
@@ -26,6 +27,7 @@ class Landmarks:
     hip: np.ndarray
     knee: np.ndarray
     ankle: np.ndarray
+    foot: np.ndarray
     pelvis: np.ndarray
     chest: np.ndarray
     neck: np.ndarray
@@ -105,6 +107,7 @@ def _landmarks(body: BodyModel, template: np.ndarray) -> Landmarks:
     return Landmarks(
         **{n: joints[INDEX[f"left_{n}"]] for n in ("shoulder", "elbow", "wrist", "hip", "knee")},
         ankle=joints[INDEX["left_ankle"]],
+        foot=joints[INDEX["left_foot"]],
         pelvis=joints[0],
         chest=joints[INDEX["spine3"]],
         neck=joints[INDEX["neck"]],
@@ -119,8 +122,6 @@ def posed_transforms(
     body: BodyModel, pose: torch.Tensor, betas: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
     """Skinning transforms of poses (T, 24, 3): rotations (T, 24, 3, 3), translations (T, 24, 3)."""
-    from ..body.rotations import axis_angle_to_matrix
-
     rest = body.joints_rest(betas[None])[0].numpy()
     placed = body.joints(pose, betas).numpy()
     local = axis_angle_to_matrix(pose).numpy()

@@ -15,9 +15,11 @@ from ..render.raster import rasterize
 from .appearance.albedo import Dye, Paint, Surface, paint
 from .garments import clothing_offsets
 from .identity import Identity
+from .loose import cut_pieces, hidden_vertices
 from .mannequin import Mannequin, make_mannequin, posed_transforms
+from .motions import INDEX
 from .noise import SpaceNoise
-from .pieces import Piece, cut_pieces, drape, fit_piece, hidden_vertices
+from .pieces import Piece, drape, fit_piece
 
 SUPERSAMPLING = 2
 
@@ -89,9 +91,7 @@ def dress(identity: Identity, figure: Mannequin | BodyModel) -> Person:
     change = (body.shapedirs @ betas).numpy()
     cut = cut_pieces(identity, figure, worn)
     pieces = tuple(fit_piece(piece, figure, change) for piece in cut)
-    shown = figure.faces
-    if identity.bottom.kind == "skirt":
-        shown = shown[~hidden_vertices(identity, figure)[shown].all(1)]
+    shown = figure.faces[~hidden_vertices(identity, figure)[figure.faces].all(1)]
     faces, owner = [shown], [np.full(len(shown), -1)]
     rows = [
         np.concatenate(
@@ -103,9 +103,7 @@ def dress(identity: Identity, figure: Mannequin | BodyModel) -> Person:
         faces.append(piece.faces + start)
         owner.append(np.full(len(piece.faces), number))
         rows.append(
-            np.concatenate(
-                [piece.vertices, np.zeros((len(piece.vertices), 4)), piece.cloth], 1
-            )
+            np.concatenate([piece.vertices, np.zeros((len(piece.vertices), 4)), piece.cloth], 1)
         )
         start += len(piece.vertices)
     return Person(
@@ -252,6 +250,29 @@ def contact_shadow(alpha: np.ndarray, camera: Camera, light: Light, feet: np.nda
     return cv2.GaussianBlur(shadow, (0, 0), max(0.8, 0.03 * scale))
 
 
+def render_vertices(
+    person: Person,
+    vertices: Tensor,
+    pose: Tensor,
+    camera: Camera,
+    light: Light,
+    background: np.ndarray,
+    rng: np.random.Generator,
+    shadow: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """As ``render_person``, of vertices (V + M, 3) that are already posed."""
+    colour, alpha = render_mesh(person, vertices, camera, light, rng)
+    behind = background
+    if shadow:
+        joints = camera.project(person.body.joints(pose[None], person.betas))[0]
+        feet = joints[[INDEX["left_foot"], INDEX["right_foot"]], :2].numpy()
+        feet = feet + (0, 0.03 * camera.scale[0].item())
+        behind = behind * (1 - contact_shadow(alpha, camera, light, feet)[..., None])
+    image = colour + (1 - alpha[..., None]) * behind
+    picture = torch.from_numpy(image).permute(2, 0, 1) * 2 - 1
+    return picture.float().clamp(-1, 1), torch.from_numpy(alpha)[None]
+
+
 def render_person(
     person: Person,
     pose: Tensor,
@@ -267,12 +288,4 @@ def render_person(
     rng: decides how the cloth folds.
     """
     vertices = pose_person(person, pose[None], rng)[0]
-    colour, alpha = render_mesh(person, vertices, camera, light, rng)
-    behind = background
-    if shadow:
-        joints = camera.project(person.body.joints(pose[None], person.betas))[0]
-        feet = joints[[10, 11], :2].numpy() + (0, 0.03 * camera.scale[0].item())
-        behind = behind * (1 - contact_shadow(alpha, camera, light, feet)[..., None])
-    image = colour + (1 - alpha[..., None]) * behind
-    picture = torch.from_numpy(image).permute(2, 0, 1) * 2 - 1
-    return picture.float().clamp(-1, 1), torch.from_numpy(alpha)[None]
+    return render_vertices(person, vertices, pose, camera, light, background, rng, shadow)

@@ -35,21 +35,25 @@ def random_poses(rng: np.random.Generator, count: int) -> Tensor:
     return torch.from_numpy(np.stack(poses)).float()
 
 
-def frame_people(vertices: Tensor, rng: np.random.Generator, size: int) -> Camera:
+def frame_people(
+    vertices: Tensor, rng: np.random.Generator, size: int, cut_feet: bool = True
+) -> Camera:
     """Cameras that put posed vertices (T, N, 3) into square pictures of ``size`` px.
 
     The person takes 84 to 97 % of the frame: in every picture, or in the widest one with the
-    others at the same scale. One time in twelve the feet are cut off a little. Half of the people
-    are seen in weak perspective, half by a pinhole 3 to 8 m away.
+    others at the same scale. One time in twelve the feet are cut off a little (``cut_feet``). Half
+    of the people are seen in weak perspective, half by a pinhole 3 to 8 m away.
     """
     frames = len(vertices)
     share = torch.from_numpy(rng.uniform(0.84, 0.97, frames)).float()
     distance = float(rng.uniform(3, 8)) if rng.random() < 0.5 else None
     same_scale = rng.random() < 0.4
     wiggle = torch.from_numpy(rng.uniform(-0.5, 0.5, (frames, 2))).float()
-    cut = torch.from_numpy((rng.random(frames) < 1 / 12) * rng.uniform(0.02, 0.06, frames)).float()
+    cut = (rng.random(frames) < cut_feet / 12) * rng.uniform(0.02, 0.06, frames)
+    cut = torch.from_numpy(cut).float()
 
-    camera = _camera(torch.full((frames,), size / 2.0), torch.full((frames, 2), size / 2.0), size, distance)
+    middle = torch.full((frames, 2), size / 2.0)
+    camera = _camera(middle[:, 0], middle, size, distance)
     for _ in range(4):
         points = camera.project(vertices)[..., :2]
         low, high = points.amin(1), points.amax(1)

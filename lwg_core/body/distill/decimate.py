@@ -3,8 +3,8 @@
 Every collapse merges a vertex into a neighbour, so the result is a subset of the vertices and all
 attributes survive without resampling. The cost of a collapse is the length of the edge, dearer
 where the surface bends, plus the distance to the planes of the faces merged so far (the quadric
-error of Garland and Heckbert, 1997), so that triangles stay even and lips stay lips. Texture seams and holes stay as they are; the midline only
-collapses along itself.
+error of Garland and Heckbert, 1997), so that triangles stay even and lips stay lips. Texture seams
+and holes stay as they are; the midline only collapses along itself.
 """
 
 from __future__ import annotations

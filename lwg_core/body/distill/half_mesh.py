@@ -58,11 +58,12 @@ def left_half(points: NDArray, quads: NDArray, quads_uv: NDArray, mirror: NDArra
 
 def _mirrored_uv(quads: NDArray, quads_uv: NDArray, mirror: NDArray, on_left: NDArray) -> NDArray:
     """For each uv index of a left quad, the one of the mirrored corner of the mirrored quad."""
-    found = {frozenset(q): dict(zip(q, t)) for q, t in zip(quads.tolist(), quads_uv.tolist())}
+    corners = np.stack([quads, quads_uv], -1)  # (Q, 4, 2): vertex, uv
+    found = {frozenset(quad[:, 0].tolist()): dict(quad.tolist()) for quad in corners}
     table = np.full(quads_uv.max() + 1, -1)
-    for quad, uvs in zip(quads[on_left].tolist(), quads_uv[on_left].tolist()):
-        other = found[frozenset(mirror[quad].tolist())]
-        for vertex, uv in zip(quad, uvs):
+    for quad in corners[on_left]:
+        other = found[frozenset(mirror[quad[:, 0]].tolist())]
+        for vertex, uv in quad.tolist():
             mirrored = other[int(mirror[vertex])]
             if table[uv] not in (-1, mirrored):
                 raise RuntimeError("the texture seams are not symmetric")
@@ -100,9 +101,10 @@ def close_mouth(half: HalfMesh, loop: list[int], uv: NDArray) -> tuple[HalfMesh,
     The caller appends the vertex itself, in the middle of ``loop`` and behind it.
     """
     center, center_uv = len(half.mirror), len(uv)
-    vertex_uv = dict(zip(half.faces.ravel().tolist(), half.faces_uv.ravel().tolist()))
+    vertex_uv = dict(np.stack([half.faces, half.faces_uv], -1).reshape(-1, 2).tolist())
     left = set(vertex_uv)
-    fan = [[b, a, center] for a, b in zip(loop, loop[1:] + loop[:1]) if a in left and b in left]
+    edges = np.stack([loop, np.roll(loop, -1)], 1).tolist()
+    fan = [[b, a, center] for a, b in edges if a in left and b in left]
     vertex_uv[center] = center_uv
     fan_uv = [[vertex_uv[v] for v in face] for face in fan]
     known = [vertex_uv[v] for v in loop if v in left]

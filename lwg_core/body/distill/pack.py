@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from ..archive import write_atomically
 from .sampling import FLIP
 from .tpose import JOINT_MIRROR
 
@@ -47,14 +47,13 @@ def strongest_weights(weights: NDArray, mirror: NDArray) -> tuple[NDArray, NDArr
 
 def sparse_rows(matrix: NDArray) -> tuple[NDArray, NDArray]:
     """Non-zeros of (R, V): uint16 (2, K) row and column, float32 (K,)."""
-    rows, columns = np.nonzero(matrix > 1e-6)
+    rows, columns = np.nonzero(matrix)
     return np.stack([rows, columns]).astype(np.uint16), matrix[rows, columns].astype(np.float32)
 
 
 def write(path: Path, arrays: dict[str, NDArray], metadata: dict[str, str]) -> None:
     """Write a safetensors file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    save_file(contiguous, temporary, metadata={"credits": CREDITS, **metadata})
-    os.replace(temporary, path)
+    content = save(contiguous, metadata={"credits": CREDITS, **metadata})
+    write_atomically(path, lambda stream: stream.write(content))

@@ -46,7 +46,13 @@ def fit_joint_regressor(
         regressor[joint, index] = nnls(np.concatenate(rows), target, maxiter=20000)[0]
         if mate == joint:
             regressor[joint] = (regressor[joint] + regressor[joint][mirror]) / 2
-    return regressor / regressor.sum(1, keepdims=True)
+    return _sparse(regressor)
+
+
+def _sparse(rows: NDArray) -> NDArray:
+    """Drop the dust (below 1e-4 of the whole) and let the rows sum to 1 again."""
+    rows = np.where(rows > 1e-4 * rows.sum(-1, keepdims=True), rows, 0)
+    return rows / rows.sum(-1, keepdims=True)
 
 
 def _candidates(joint: int, template: NDArray, at: NDArray, weights: NDArray) -> NDArray:
@@ -98,12 +104,12 @@ def keypoint_regressors(
     rows: dict[str, NDArray], dense: NDArray, kept: NDArray, faces: NDArray, mirror: NDArray
 ) -> tuple[NDArray, NDArray]:
     """COCO-18 (18, V) and feet (6, V) from Anny's dense rows; symmetric, rows sum to 1."""
-    moved = {name: transfer(row, dense, kept, faces) for name, row in rows.items()}
+    moved = {name: _sparse(transfer(row, dense, kept, faces)) for name, row in rows.items()}
     for name in moved:
         if name.startswith("left_"):
             moved[name.replace("left_", "right_")] = moved[name][mirror]
-    moved["nose"] = (moved["nose"] + moved["nose"][mirror]) / 2
+    moved["nose"] = _sparse(moved["nose"] + moved["nose"][mirror])
     # OpenPose has no neck of its own either: it is the middle between the shoulders.
     moved["neck"] = (moved["left_shoulder"] + moved["right_shoulder"]) / 2
-    rows_of = [np.stack([moved[name] for name in names]) for names in (COCO18, FEET)]
-    return tuple(row / row.sum(1, keepdims=True) for row in rows_of)
+    keypoints, feet = (np.stack([moved[name] for name in names]) for names in (COCO18, FEET))
+    return keypoints, feet

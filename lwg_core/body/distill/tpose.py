@@ -23,7 +23,7 @@ PELVIS = np.array([0.0, -0.22, 0.03])  # where SMPL has it, metres
 UPPER_ARM, FOREARM = (1.0, -0.05, -0.09), (1.0, 0.03, -0.01)
 THIGH, SHIN = (0.09, -1.0, -0.015), (-0.03, -1.0, -0.10)
 COLLAR_RAISE, FOOT_YAW = 10.0, 11.3  # degrees
-# Anny leans forward by five degrees; taken out over several bones, so that the waist does not crease.
+# Anny leans forward by five degrees; taken out bone by bone, so that the waist does not crease.
 LEAN = {"spine04": -2.0, "spine03": -4.0, "spine02": -6.0, "spine01": -6.0,
         "neck01": -3.0, "neck02": -3.0}  # fmt: skip
 

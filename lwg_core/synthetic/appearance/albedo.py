@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..garments import hairline, neckline, shirt_hem, shoe_line
-from ..identity import Fabric, Identity
+from ..identity import Identity
 from ..mannequin import Landmarks
 from ..noise import SpaceNoise, smoothstep
+from ..outfits import Fabric
 from .fabric import fabric_colour, paint_print
 from .face import paint_face
 
@@ -64,7 +65,10 @@ def paint(
     for number, look in enumerate(looks):
         at = np.nonzero(surface.piece == number)[0]
         if len(at):
-            _paint_piece(out, at, look, identity, dye)
+            if look == "shoe":
+                _paint_feet(out, at, surface.points[at], identity, marks, shell=True)
+            else:
+                _paint_piece(out, at, look, identity, dye)
     np.clip(out.rgb, 0.015, 1, out=out.rgb)
     return out
 
@@ -106,8 +110,8 @@ def surface_coordinates(points: np.ndarray, marks: Landmarks) -> np.ndarray:
     side = np.abs(x)
     arm = side > marks.shoulder[0]
     leg = (y < marks.crotch + 0.02) & ~arm
-    joints_x = (marks.elbow[0], marks.wrist[0])
-    height = np.interp(side, (marks.shoulder[0], *joints_x), [marks.shoulder[1], marks.elbow[1], marks.wrist[1]])
+    bones = np.stack([marks.shoulder, marks.elbow, marks.wrist])
+    height = np.interp(side, bones[:, 0], bones[:, 1])
     levels = (marks.ankle[1], marks.knee[1], marks.hip[1])
     leg_x = np.interp(y, levels, (marks.ankle[0], marks.knee[0], marks.hip[0]))
     leg_z = np.interp(y, levels, (marks.ankle[2], marks.knee[2], marks.hip[2]))
@@ -165,10 +169,9 @@ def _paint_head(out, at, points, identity, marks, dye) -> None:
 
 
 def _paint_clothes(out, at, points, normals, identity, marks, dye) -> None:
-    top, bottom, shoes = identity.top, identity.bottom, identity.shoes
+    top, bottom = identity.top, identity.bottom
     x, y, z = points.T
     side = np.abs(x)
-    cloth = out.cloth[at]
 
     # legs first, then the top over them
     _paint_feet(out, at, points, identity, marks)
@@ -287,13 +290,15 @@ def _trouser_details(out, at, points, normals, worn, identity, marks) -> None:
     out.rgb[at] = rgb
 
 
-def _paint_feet(out, at, points, identity, marks) -> None:
+def _paint_feet(out, at, points, identity, marks, shell=False) -> None:
     shoes = identity.shoes
     if shoes.kind == "bare":
         return
     y, z = points[:, 1], points[:, 2]
     edge = shoe_line(points, identity, marks)
     shoe = (y < edge) & (np.abs(points[:, 0]) < 0.4)
+    if shell:
+        shoe[:] = True
     if shoes.sock is not None:
         sock = (y < marks.ankle[1] + 0.075) & ~shoe & (np.abs(points[:, 0]) < 0.4)
         out.rgb[at[sock]] = shoes.sock
@@ -301,11 +306,12 @@ def _paint_feet(out, at, points, identity, marks) -> None:
     rgb = np.tile(shoes.upper, (len(at), 1))
     ahead = z - marks.ankle[2]
     if shoes.kind == "trainers":
-        laces = (np.abs(np.abs(points[:, 0]) - marks.ankle[0] - 0.18 * ahead) < 0.02) & (ahead > 0.04)
+        middle = np.abs(np.abs(points[:, 0]) - marks.ankle[0] - 0.18 * ahead) < 0.02
+        laces = middle & (ahead > 0.04)
         rgb[laces & (ahead < 0.11) & ((ahead * 80) % 1 < 0.45)] = 0.92
         rgb[(ahead > 0.16)] *= 0.85
     rgb[edge - y < 0.008] *= 0.7
-    sole = y < marks.floor + (0.022 if shoes.kind == "trainers" else 0.012)
+    sole = y < marks.floor + (0.004 if shoes.kind == "trainers" else 0.0)
     rgb[sole] = shoes.sole
     out.rgb[at[shoe]] = rgb[shoe]
     out.gloss[at[shoe]] = 0.05 if shoes.kind == "trainers" else 0.15

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..identity import Fabric, Print
 from ..noise import SpaceNoise, smoothstep
+from ..outfits import Fabric, Print
 
 
 def fabric_colour(fabric: Fabric, cloth: np.ndarray, noise: SpaceNoise) -> np.ndarray:

@@ -54,7 +54,8 @@ def _shade_skin(skin, side, up, ahead, identity, noise, points) -> None:
     tone, face = identity.skin, identity.face
     facing = smoothstep(-0.075, -0.04, ahead)
     red = tone * np.array([1.02, 0.78, 0.76])
-    _mix(skin, (0.25 + 0.55 * face.blush) * facing * _blob(side - 0.042, up + 0.037, 0.02, 0.015), red)
+    cheeks = _blob(side - 0.042, up + 0.037, 0.02, 0.015)
+    _mix(skin, (0.25 + 0.55 * face.blush) * facing * cheeks, red)
     _mix(skin, 0.3 * _blob(side, up + 0.037, 0.012, 0.011) * (ahead > 0.0), red)
     dark = tone * 0.55
     _mix(skin, 0.3 * facing * _blob(side - 0.03, up - 0.005, 0.02, 0.011), dark)  # sockets
@@ -69,7 +70,8 @@ def _shade_skin(skin, side, up, ahead, identity, noise, points) -> None:
     lines = np.exp(-(((up - 0.045) % 0.011 - 0.0055) ** 2) / 1e-6) * (up > 0.034) * (side < 0.03)
     _mix(skin, 0.25 * face.lines * lines * facing, dark)
     if face.freckles:
-        spots = smoothstep(0.7, 0.78, noise(points, 330)) * _blob(side - 0.02, up + 0.03, 0.03, 0.018)
+        spots = smoothstep(0.7, 0.78, noise(points, 330))
+        spots = spots * _blob(side - 0.02, up + 0.03, 0.03, 0.018)
         _mix(skin, 0.6 * face.freckles * spots * facing, tone * np.array([0.72, 0.55, 0.45]))
 
 
