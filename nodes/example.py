@@ -14,8 +14,9 @@ from ..lwg_core.synthetic.backgrounds import random_background
 from ..lwg_core.synthetic.dataset import open_mannequin
 from ..lwg_core.synthetic.identity import make_identity
 from ..lwg_core.synthetic.motions import turned
+from ..lwg_core.synthetic.people import FIRST_SEED
 from ..lwg_core.synthetic.poses import random_pose
-from ..lwg_core.synthetic.render import dress, pose_person, random_light, render_person
+from ..lwg_core.synthetic.render import dress, pose_person, random_light, render_vertices
 from .files import finite
 from .sockets import CATEGORY, PoseKeypointType, SmplType, image_from_core, mask_from_core
 
@@ -34,7 +35,7 @@ class ExamplePerson(io.ComfyNode):
             search_aliases=["synthetic person", "demo", "test image"],
             inputs=[
                 io.Int.Input(
-                    "identity", default=7, min=0, max=0xFFFFFFFF, tooltip="Number of the person."
+                    "identity", default=19, min=0, max=0xFFFFFFFF, tooltip="Number of the person."
                 ),
                 io.Float.Input(
                     "turn",
@@ -66,12 +67,15 @@ class ExamplePerson(io.ComfyNode):
     def execute(cls, identity: int, turn: float, size: int = 512) -> io.NodeOutput:
         finite("turn", turn)
         body = open_body()
-        person = dress(make_identity(identity), open_mannequin())
+        person = dress(make_identity(FIRST_SEED + identity), open_mannequin())
         rng = np.random.default_rng([identity, 5])
         light, behind = random_light(rng), random_background(rng, (size, size))
         pose = torch.from_numpy(turned(random_pose(rng, "a_pose"), turn)).float()
-        camera = whole_body_camera(pose_person(person, pose[None], rng)[0], size)
-        image, mask = render_person(person, pose, camera, light, behind, rng, shadow=True)
+        vertices = pose_person(person, pose[None], rng)[0]
+        camera = whole_body_camera(vertices, size)
+        image, mask = render_vertices(
+            person, vertices, pose, camera, light, behind, rng, shadow=True
+        )
         params = SmplParams(pose[None], person.betas, body.id, camera)
         keypoints = to_pose_keypoint(*project_keypoints(body, params), camera.size)
         return io.NodeOutput(

@@ -18,20 +18,24 @@ from .push_pull import push_pull
 TOUCHED = 0.1  # mask value from which a pixel shows the person
 GROW = 0.025  # of the person's height
 MIN_GROW = 2.0  # px
-# Shadow: the lowest SOLES of the person grow by an ellipse, all shares of its height.
-SOLES, SHADOW_WIDTH, SHADOW_DROP = 0.06, 0.08, 0.045
-# Held things: REACH of the height around the person; a thing is at most LARGEST of the person's
-# area and differs from its surroundings by CONTRAST (images span 2) and by CLEAR times what is
-# usual there.
-REACH, LARGEST, CONTRAST, CLEAR = 0.16, 0.25, 0.3, 4.0
-SMALLEST = 0.002
+# The lowest SOLES of the person cast a shadow: an ellipse around them always belongs to the hole, a
+# wider one where the picture is darker than its surroundings by SHADE. Shares of the height; images
+# span 2.
+SOLES, SHADOW, LONG_SHADOW, SHADE = 0.06, (0.06, 0.04), (0.16, 0.07), 0.08
+# A held thing lies within REACH of a hand, is at most LARGEST of the person's area, and differs
+# from its surroundings by CONTRAST and by CLEAR times what is usual there.
+REACH, LARGEST, CONTRAST, CLEAR = 0.16, 0.25, 0.25, 2.5
 
 
-def background_hole(mask: Tensor, image: Tensor | None = None, grow: float = GROW) -> Tensor:
+def background_hole(
+    mask: Tensor, image: Tensor | None = None, hands: Tensor | None = None, grow: float = GROW
+) -> Tensor:
     """(1, H, W) bool, True where the background is certain.
 
-    mask: (1, H, W) in 0..1, 1 = person. image: (3, H, W) in [-1, 1], to find what the person holds;
-    None = do not look. grow: how far the mask grows, as a share of the person's height.
+    mask: (1, H, W) in 0..1, 1 = person.
+    image: (3, H, W) in [-1, 1], to find long shadows and held things; None = do not look.
+    hands: (K, 2) pixel positions (x, y) where held things are looked for; None = nowhere.
+    grow: how far the mask grows, as a share of the person's height.
     """
     if mask.ndim != 3 or mask.shape[0] != 1:
         raise InputError(f"person mask must be (1, H, W); got {tuple(mask.shape)}")
@@ -46,9 +50,15 @@ def background_hole(mask: Tensor, image: Tensor | None = None, grow: float = GRO
     rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
     height = float(max(np.ptp(rows), np.ptp(columns)) + 1)
     margin = max(grow * height, MIN_GROW)
-    hole = _within(person, margin) | _shadow(person, rows[-1], height)
+    soles = person.copy()
+    soles[: max(int(rows[-1] - SOLES * height), 0)] = False
+    hole = _within(person, margin) | _dilate(soles, SHADOW, height)
     if image is not None:
-        hole |= _held(image, person, hole, height, margin)
+        found = _long_shadow(image, hole, _dilate(soles, LONG_SHADOW, height))
+        for hand in [] if hands is None else hands.tolist():
+            found |= _held(image, person, hole, hand, REACH * height)
+        if found.any():
+            hole |= _within(found, margin)
     return ~torch.from_numpy(hole)[None].to(mask.device)
 
 
@@ -56,43 +66,50 @@ def _within(shape: np.ndarray, distance: float) -> np.ndarray:
     return cv2.distanceTransform((~shape).astype(np.uint8), cv2.DIST_L2, 5) <= distance
 
 
-def _shadow(person: np.ndarray, lowest: int, height: float) -> np.ndarray:
-    """The floor around the soles."""
-    soles = person.copy()
-    soles[: max(int(lowest - SOLES * height), 0)] = False
-    across, down = max(round(SHADOW_WIDTH * height), 1), max(round(SHADOW_DROP * height), 1)
+def _dilate(shape: np.ndarray, shares: tuple[float, float], height: float) -> np.ndarray:
+    """Grown by an ellipse of half-axes ``shares`` (across, down) of the height."""
+    across, down = (max(round(share * height), 1) for share in shares)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * across + 1, 2 * down + 1))
-    return cv2.dilate(soles.astype(np.uint8), kernel) > 0
+    return cv2.dilate(shape.astype(np.uint8), kernel) > 0
+
+
+def _usual(image: Tensor, region: np.ndarray) -> Tensor:
+    """The picture (3, H, W) with ``region`` smoothly replaced by what surrounds it."""
+    around = torch.from_numpy(~region).to(image.device)
+    return push_pull(image[None], around[None, None])[0]
+
+
+def _touching(shape: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The connected parts of ``shape`` that touch ``hole``, speckles removed."""
+    opened = cv2.morphologyEx(shape.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, label = cv2.connectedComponents(opened, connectivity=8)
+    parts = np.unique(label[_within(hole, 2.0)])
+    return np.isin(label, parts[parts > 0])
+
+
+def _long_shadow(image: Tensor, hole: np.ndarray, region: np.ndarray) -> np.ndarray:
+    region = region & ~hole
+    darker = (_usual(image, region | hole) - image).mean(0).cpu().numpy()
+    darker = cv2.GaussianBlur(darker, (0, 0), 1.5)
+    return _touching(region & (darker > SHADE), hole)
 
 
 def _held(
-    image: Tensor, person: np.ndarray, hole: np.ndarray, height: float, margin: float
+    image: Tensor, person: np.ndarray, hole: np.ndarray, hand: list[float], reach: float
 ) -> np.ndarray:
-    """Things that touch the person and stand out from what surrounds both.
+    """A thing next to a hand that stands out from what surrounds both.
 
-    Conservative: what reaches the end of the neighbourhood is furniture or the horizon and stays,
-    and among strong texture nothing stands out.
+    Conservative: what goes on beyond the hand's neighbourhood is furniture or the horizon and
+    stays, and among strong texture nothing stands out.
     """
-    nothing = np.zeros_like(hole)
-    near = _within(person, REACH * height)
-    if near.all():
-        return nothing
-    far = torch.from_numpy(~near).to(image.device)
-    usual = push_pull(image[None], far[None, None])[0]
-    difference = (image - usual).abs().amax(0).cpu().numpy()
-    around = near & ~hole
+    rows, columns = np.ogrid[: hole.shape[0], : hole.shape[1]]
+    distance = np.hypot(columns + 0.5 - hand[0], rows + 0.5 - hand[1])
+    around = (distance < reach) & ~hole
     if not around.any():
-        return nothing
+        return np.zeros_like(hole)
+    usual = _usual(image, (distance < reach) | hole)
+    difference = (image - usual).abs().amax(0).cpu().numpy()
     threshold = max(CONTRAST, CLEAR * float(np.median(difference[around])))
-    odd = (around & (difference > threshold)).astype(np.uint8)
-    odd = cv2.morphologyEx(odd, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, label, stats, _ = cv2.connectedComponentsWithStats(odd, connectivity=8)
-    area = person.sum()
-    touching = np.unique(label[_within(hole, 2.0)])
-    end = np.unique(label[_within(~near, 2.0)])
-    found = nothing.copy()
-    for thing in np.setdiff1d(touching, end):
-        size = stats[thing, cv2.CC_STAT_AREA] if thing else 0
-        if SMALLEST * area < size < LARGEST * area:
-            found |= label == thing
-    return _within(found, margin) if found.any() else found
+    found = _touching(around & (difference > threshold), hole)
+    goes_on = (found & (distance > reach - 2)).any()
+    return found & (not goes_on and found.sum() < LARGEST * person.sum())

@@ -27,7 +27,7 @@ PYTHON = next(
     None,
 )
 AVAILABLE = PYTHON is not None and (COMFYUI / "main.py").exists()
-MISSING = f"NO COMFYUI at {COMFYUI} (with .venv): the node tests did NOT run; set COMFYUI_PATH to run them"
+MISSING = f"NO COMFYUI at {COMFYUI}: the node tests did NOT run; set COMFYUI_PATH"
 START_SECONDS = 180
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

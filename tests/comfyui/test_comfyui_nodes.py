@@ -1,4 +1,4 @@
-"""The nodes in a real ComfyUI: good, broken and interrupted prompts, posted as the page posts them."""
+"""The nodes in a real ComfyUI: good, broken and interrupted prompts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,21 @@ QUICK = {"LoadMotion": {"frames": 3}, "ComposeFlow": {"size": 128}}
 
 def ids_of(prompt: dict, kind: str) -> list[str]:
     return [i for i, node in prompt.items() if node["class_type"] in (kind, f"LWG_{kind}")]
+
+
+def preview(node: str, output: int = 0) -> dict:
+    return {"class_type": "PreviewImage", "inputs": {"images": [node, output]}}
+
+
+def needed(prompt: dict, *ends: str) -> dict:
+    """The nodes that ``ends`` depend on, and they themselves."""
+    kept, wanted = {}, list(ends)
+    while wanted:
+        name = wanted.pop()
+        kept[name] = prompt[name]
+        links = [v for v in prompt[name]["inputs"].values() if isinstance(v, list)]
+        wanted += [link[0] for link in links if link[0] not in kept]
+    return kept
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +63,10 @@ def test_workflows_are_offered_as_templates(server):
 
 def test_motion_imitation_as_shipped_but_shorter(server, workflow):
     prompt = workflow("motion_imitation", **QUICK)
+    prompt["show"] = preview(ids_of(prompt, "Generate")[0])
     result = server.run(prompt)
     assert result.kind == "success", result.error
-    shown = next(i for i in ids_of(prompt, "PreviewImage")
-                 if prompt[i]["inputs"]["images"][0] in ids_of(prompt, "Generate"))  # fmt: skip
-    frames = [cv2.imread(str(p)).astype(int) for p in server.pictures(result, shown)]
+    frames = [cv2.imread(str(p)).astype(int) for p in server.pictures(result, "show")]
     assert [f.shape for f in frames] == [(128, 128, 3)] * 3
     assert all(f.std() > 10 for f in frames)
     assert np.abs(frames[0] - frames[1]).max() > 40, "the person does not move"
@@ -84,16 +98,13 @@ def source_only(workflow, mask=None, image=None, **changes) -> dict:
     """The first source of the shipped workflow, with its mask or picture replaced."""
     prompt = workflow("motion_imitation", **changes)
     source = ids_of(prompt, "AddSource")[0]
-    body = prompt[source]["inputs"]["smpl"][0]
-    person = prompt[source]["inputs"]["image"][0]
-    kept = {i: prompt[i] for i in (source, body, person)}
     for name, extra in (("mask", mask), ("image", image)):
         if extra is not None:
-            kept[name] = extra
-            kept[source]["inputs"][name] = [name, 0]
-    kept["end"] = {"class_type": "MaskToImage", "inputs": {"mask": [source, 1]}}
-    kept["show"] = {"class_type": "PreviewImage", "inputs": {"images": ["end", 0]}}
-    return kept
+            prompt[name] = extra
+            prompt[source]["inputs"][name] = [name, 0]
+    prompt["end"] = {"class_type": "MaskToImage", "inputs": {"mask": [source, 1]}}
+    prompt["show"] = preview("end")
+    return needed(prompt, "show")
 
 
 def solid_mask(value: float, side: int) -> dict:
@@ -169,20 +180,12 @@ def test_personalized_generator_survives_the_disk(server, workflow):
     name = result.outputs[save]["text"][0]
     assert (server.base / "output" / "liquid_warping" / name).is_file()
 
-    generate = ids_of(prompt, "Generate")[0]
-    show = {"class_type": "PreviewImage", "inputs": {"images": [generate, 0]}}
-    fresh = {k: v for k, v in prompt.items() if k != save} | {"show": show}
-    before = server.run(fresh)
-    trained = fresh.pop(ids_of(fresh, "Personalize")[0])
-    load = {"personalized_file": name, "sources": trained["inputs"]["sources"]}
-    fresh["load"] = {"class_type": "LWG_LoadPersonalized", "inputs": load}
-    for node in fresh.values():
-        for key, value in node["inputs"].items():
-            if value == [ids_of(prompt, "Personalize")[0], 0]:
-                node["inputs"][key] = ["load", 0]
-    fresh = {k: v for k, v in fresh.items()
-             if not any(isinstance(x, list) and x[0] not in fresh for x in v["inputs"].values())}  # fmt: skip
-    after = server.run(fresh)
+    prompt["show"] = preview(ids_of(prompt, "Generate")[0])
+    before = server.run(needed(prompt, "show"))
+    train = ids_of(prompt, "Personalize")[0]
+    load = {"personalized_file": name, "sources": prompt[train]["inputs"]["sources"]}
+    prompt[train] = {"class_type": "LWG_LoadPersonalized", "inputs": load}
+    after = server.run(needed(prompt, "show"))
     assert after.kind == "success", after.error
     for a, b in zip(server.pictures(before, "show"), server.pictures(after, "show"), strict=True):
         assert np.abs(cv2.imread(str(a)).astype(int) - cv2.imread(str(b))).max() <= 1
@@ -221,12 +224,10 @@ def test_generate_can_be_cancelled(server, workflow):
     long = {**QUICK, "LoadMotion": {"frames": 1500}}
     prompt = workflow("motion_imitation", **long)
     generate = ids_of(prompt, "Generate")[0]
-    flow = ids_of(prompt, "ComposeFlow")[0]
-    warm = {k: v for k, v in prompt.items() if v["class_type"] not in ("LWG_Generate", "CreateVideo", "SaveVideo", "PreviewImage")}  # fmt: skip
-    warm["show"] = {"class_type": "PreviewImage", "inputs": {"images": [flow, 1]}}
-    background = ids_of(prompt, "InpaintBackground")[0]
-    warm["show2"] = {"class_type": "PreviewImage", "inputs": {"images": [background, 0]}}
-    assert server.run(warm).kind == "success"  # all but the generator is cached now
+    prompt["warped"] = preview(ids_of(prompt, "ComposeFlow")[0], 1)
+    prompt["plate"] = preview(ids_of(prompt, "InpaintBackground")[0])
+    # All but the generator is cached after this.
+    assert server.run(needed(prompt, "warped", "plate")).kind == "success"
     result = interrupted(server, prompt, 2.0)
     assert (result.kind, result.node) == ("execution_interrupted", generate)
     assert result.seconds < 10
