@@ -30,7 +30,7 @@ from lwg_core.flow.compose import BAND, compose, prepare_sources  # noqa: E402
 from lwg_core.flow.source import Source, source_vertices  # noqa: E402
 from lwg_core.flow.surface import extend, see_surface  # noqa: E402
 from lwg_core.flow.synthesis import synthesize  # noqa: E402
-from lwg_core.flow.visibility import MIN_FACING, cells  # noqa: E402
+from lwg_core.flow.visibility import MIN_FACING, cells, facing  # noqa: E402
 from lwg_core.render.camera import Camera  # noqa: E402
 from lwg_core.render.raster import interpolate, rasterize  # noqa: E402
 
@@ -83,18 +83,23 @@ def steps(size: int, sources: int, frames: int, repeats: int, body: BodyModel) -
     vertices = body.vertices(target.pose, target.betas)
     raster = rasterize(camera.project(vertices), faces, extent)
     mask = raster.face_index >= 0
-    surface = see_surface(prepared, raster)
+    normals = vertex_normals(vertices, faces)
     reach = round(size / BAND)
 
+    def see():
+        return see_surface(prepared, raster, facing(vertices, normals, camera))
+
+    surface = see()
+
     def band():
-        normals = vertex_normals(vertices, faces)
         return extend(surface, prepared, mask, normals, camera.scale, reach)
 
     pixels = band()
     work = {
         "vertices (LBS)": lambda: body.vertices(target.pose, target.betas),
         "rasterise": lambda: rasterize(camera.project(vertices), faces, extent),
-        "flow and visibility": lambda: see_surface(prepared, raster),
+        "normals": lambda: vertex_normals(vertices, faces),
+        "flow and visibility": see,
         "extension band": band,
         "I_syn": lambda: synthesize(prepared, pixels, (frames, size, size)),
         "compose (all but LBS)": lambda: compose(prepared, vertices, camera, extent),
@@ -111,7 +116,8 @@ def missed(size: int, body: BodyModel) -> tuple[float, float]:
     target = person(pose(15, 45)[None], size, body)
     vertices = body.vertices(target.pose, target.betas)
     raster = rasterize(target.camera.project(vertices), body.faces, (size, size))
-    surface = see_surface(prepared, raster)
+    cosine = facing(vertices, vertex_normals(vertices, body.faces), target.camera)
+    surface = see_surface(prepared, raster, cosine)
     projected = picture.params.camera.project(source_vertices(picture, body))
     fine = rasterize(
         projected * torch.tensor([16.0, 16.0, 1.0]), body.faces, (16 * size, 16 * size)

@@ -60,7 +60,10 @@ def with_offsets(sources: Sources, body: BodyModel) -> Sources:
 
 
 def target_window(target: SmplParams, body: BodyModel, offsets: Tensor | None) -> CropWindow:
-    """The square of the target's picture that holds the person in every frame."""
+    """The square of the target's picture that holds the person in every frame.
+
+    It stays inside the picture as far as the person does: beyond it there is no background.
+    """
     low, high = [], []
     for start in range(0, len(target), _CHUNK):
         part = target.select(slice(start, start + _CHUNK))
@@ -69,8 +72,20 @@ def target_window(target: SmplParams, body: BodyModel, offsets: Tensor | None) -
         high.append(points.flatten(0, 1).amax(0))
     corner, opposite = torch.stack(low).amin(0), torch.stack(high).amax(0)
     side = max(8, round(float((opposite - corner).max()) / WINDOW_FILL))
-    left, top = ((corner + opposite - side) / 2).round().long().tolist()
+    height, width = target.camera.size
+    left, top = (
+        _place(float(low_edge), float(high_edge), side, limit)
+        for low_edge, high_edge, limit in zip(corner, opposite, (width, height), strict=True)
+    )
     return CropWindow(left, top, side)
+
+
+def _place(low: float, high: float, side: int, limit: int) -> int:
+    """Start of a span of ``side`` around low..high, moved into 0..limit while it still holds it."""
+    start = (low + high - side) / 2
+    if side <= limit:
+        start = min(max(start, 0), limit - side)
+    return round(min(max(start, high - side), low))
 
 
 def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 256) -> LazyFlow:

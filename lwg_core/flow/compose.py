@@ -21,6 +21,7 @@ from .field import SENTINEL, FlowField
 from .prepare import PreparedSources, prepare_sources, source_inputs
 from .surface import FlowPixels, extend, paint, see_surface
 from .synthesis import synthesize
+from .visibility import facing
 
 __all__ = [
     "ComposeOptions",
@@ -77,11 +78,11 @@ def compose(
     faces = prepared.body.faces
     raster = rasterize(cameras.project(vertices), faces, size)
     mask = raster.face_index >= 0
-    surface = see_surface(prepared, raster)
+    normals = vertex_normals(vertices, faces)
+    surface = see_surface(prepared, raster, facing(vertices, normals, cameras))
     pixels = surface
     if options.extension:
         reach = max(round(min(size) / BAND), 1)
-        normals = vertex_normals(vertices, faces)
         pixels = extend(surface, prepared, mask, normals, cameras.scale, reach)
 
     shape = (len(vertices), *size)

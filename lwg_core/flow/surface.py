@@ -13,10 +13,13 @@ from torch import Tensor
 from ..render.raster import Raster
 from .extension import inward, nearest_inside, shell_offset
 from .prepare import PreparedSources
-from .visibility import cells, visible
+from .visibility import MIN_FACING, cells, visible
 
 NEARBY = 0.12  # of the code, about 0.1 m on the rest body: what counts as the same surface
 BAND_TRUST = 0.9
+STRETCH = (
+    0.2  # a source that shows a piece of surface 5 times narrower than the target has its texture
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class FlowPixels:
     index: (M,) flat index into (T, H, W). grid: (M, S, 2) source coordinates in [-1, 1].
     projected: (M, S) bool, whether ``grid`` means anything.
     seen: (M, S) in 0..1, how visible the point is there, 0 = not at all.
-    score: (M, S) trust that the source's pixel is this pixel's texture: seen * facing^3.
+    score: (M, S) how well a source shows the point, to choose between sources: seen * facing^3.
+    clear: (M, S) in 0..1, how far the source has this pixel's texture at all: not stretched (seen
+        at a much flatter angle than the target sees it) and not hidden.
     part: (M,) int64 index into PART_NAMES. color: (M, 3) of the vertices, in [-1, 1].
     on_mesh: (M,) bool, False in the band around the silhouette.
     """
@@ -36,6 +41,7 @@ class FlowPixels:
     projected: Tensor
     seen: Tensor
     score: Tensor
+    clear: Tensor
     part: Tensor
     color: Tensor
     on_mesh: Tensor
@@ -69,26 +75,34 @@ def paint(values: Tensor, index: Tensor, shape: tuple[int, ...], background=0.0)
     return canvas.index_copy(0, index, values).unflatten(0, (frames, height, width))
 
 
-def see_surface(prepared: PreparedSources, raster: Raster) -> SurfacePixels:
-    """Which surface point each covered pixel sees, and where the sources show that point."""
+def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> SurfacePixels:
+    """Which surface point each covered pixel sees, and where the sources show that point.
+
+    cosine: (T, V) of the target vertices, as from ``visibility.facing``.
+    """
     index = (raster.face_index.flatten() >= 0).nonzero().squeeze(1)
     corners = prepared.body.faces[raster.face_index.flatten()[index].long()]
     weights = raster.barycentric.view(-1, 3)[index]
     points = blend(prepared.points.flatten(1), corners, weights).unflatten(1, (len(prepared), 6))
-    grid, cosine = points[..., :2], points[..., 3]
-    shown = visible(prepared.depth, grid, points[..., 2], cosine)
+    grid, source_cosine = points[..., :2], points[..., 3]
+    facing = source_cosine.clamp(min=MIN_FACING)
+    seen = visible(prepared.depth, grid, points[..., 2], source_cosine)
+    frame = torch.div(index, raster.face_index[0].numel(), rounding_mode="floor")
+    vertex = corners + (frame * cosine.shape[1])[:, None]
+    stretch = facing / blend(cosine.reshape(-1, 1), vertex, weights).clamp(min=MIN_FACING)
     main = corners.gather(1, weights.argmax(1, keepdim=True)).squeeze(1)
     return SurfacePixels(
         index=index,
         grid=grid,
-        projected=torch.ones_like(shown, dtype=torch.bool),
-        seen=shown,
-        score=shown * cosine.clamp(min=0) ** 3,
+        projected=torch.ones_like(seen, dtype=torch.bool),
+        seen=seen,
+        score=seen * facing**3,
+        clear=torch.minimum(seen, (stretch / STRETCH) ** 3),
         part=prepared.parts[main],
         color=blend(prepared.vertex_colors, corners, weights),
         on_mesh=torch.ones_like(index, dtype=torch.bool),
         code=blend(prepared.vertex_code, corners, weights),
-        cosine=cosine,
+        cosine=source_cosine,
         source_normal=points[..., 4:],
         corners=corners,
         weights=weights,
@@ -110,7 +124,7 @@ def extend(
 
     A band pixel continues the flow of its nearest silhouette pixel. It is kept where it reaches
     source pixels off the mesh, or of the same piece of surface: a band that lands on another limb
-    would paint that limb. Its score is what the source can tell: where the source shows the outline
+    would paint that limb. Score and clear are what the source can tell: where it shows the outline
     too, whether something stands off there; where it looks at that surface from the front, nothing.
     """
     height, width = mask.shape[1:]
@@ -141,21 +155,24 @@ def extend(
     apart = (there - surface.code[inner][:, None]).square().sum(-1)
     projected = (grid.abs() <= 1).all(-1) & (off_mesh | (apart < NEARBY**2))
     # An outline is seen at a grazing angle, where visibility is noise: trust the surface behind it.
-    part, seen, score = surface.part[inner], surface.seen[inner], surface.score[inner]
+    part = surface.part[inner]
+    seen, score, clear = surface.seen[inner], surface.score[inner], surface.clear[inner]
     for depth in (1, 2):
         behind = inward(nearest, step, depth * max(reach / 9, 1), (height, width))
         other = row_of[behind]
         same = ((other >= 0) & (surface.part[other] == part))[:, None]
         seen = torch.maximum(seen, surface.seen[other] * same)
         score = torch.maximum(score, surface.score[other] * same)
+        clear = torch.maximum(clear, surface.clear[other] * same)
     toward = surface.cosine[inner] > 0  # what stands off the far side is hidden by the body itself
-    told = ((kept - 0.5) / 0.5).clamp(min=0) * (off_mesh | toward) * BAND_TRUST
+    told = projected * (off_mesh | toward) * ((kept - 0.5) / 0.5).clamp(min=0)
     return FlowPixels(
         index=torch.cat([surface.index, outside]),
         grid=torch.cat([surface.grid, grid]),
         projected=torch.cat([surface.projected, projected]),
         seen=torch.cat([surface.seen, seen * projected]),
-        score=torch.cat([surface.score, score * projected * told]),
+        score=torch.cat([surface.score, score * told * BAND_TRUST]),
+        clear=torch.cat([surface.clear, clear * told]),
         part=torch.cat([surface.part, part]),
         color=torch.cat([surface.color, surface.color[inner]]),
         on_mesh=torch.cat([surface.on_mesh, torch.zeros_like(outside, dtype=torch.bool)]),

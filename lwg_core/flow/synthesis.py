@@ -16,7 +16,6 @@ from .prepare import PreparedSources
 from .surface import FlowPixels, paint
 from .trust import preference, sample_foreground
 
-SURE = 0.01  # facing^3 from which a pixel counts as fully shown: seen at 78 degrees
 HEAD_SURE = 0.06  # facing^3 at which a head pixel is worth copying: seen at 67 degrees
 HEAD_SHARE = (0.4, 0.7)  # of the head shown: below the first none of it is copied
 HEAD_FADE = 64  # the copied head fades over a 64th of the short side
@@ -44,8 +43,7 @@ def synthesize(
         cell = frame * len(GROUP_NAMES) + groups
         preferred = preference(trust, cell, groups, shape[0] * len(GROUP_NAMES))
 
-    # Both are continuous, at a grazing angle and at an occluder: a hard edge would leave specks.
-    shown = sure * torch.minimum(pixels.score / SURE, pixels.seen)
+    shown = sure * pixels.clear
     missing = (1 - (shown * preferred).amax(1)) * ~head
     weight = trust * (preferred + (1 - preferred) * missing[:, None])
     weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-9)

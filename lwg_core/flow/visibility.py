@@ -18,7 +18,8 @@ from ..render.camera import Camera
 from ..render.raster import rasterize
 
 TOLERANCE = 0.02  # m: more than the mesh's own relief, less than half a wrist
-MIN_FACING = 0.03
+AWAY = -0.1  # smooth normals point a little away before the surface does; depth decides there
+MIN_FACING = 0.03  # what a cosine counts at least
 DEPTH_SIDE = 512  # px: the depth map is up to 4 times finer than its source, until about this size
 TAP_RADIUS = 0.006  # of the picture's long side: how far beyond its outline an occluder is feared
 TAPS = 8
@@ -64,7 +65,7 @@ def visible(depth: Tensor, grid: Tensor, point_depth: Tensor, cosine: Tensor) ->
     neighbours that pass too. Neighbours on a slanted surface lie at other depths, so their
     tolerance grows with the slant.
     """
-    seen = (grid.abs() <= 1).all(-1) & (cosine > MIN_FACING)
+    seen = (grid.abs() <= 1).all(-1) & (cosine > AWAY)
     height, width = depth.shape[1:]
     nearest = depth.reshape(-1)
     seen &= point_depth <= nearest[cells(grid, (height, width))] + TOLERANCE
