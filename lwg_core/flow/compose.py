@@ -76,7 +76,7 @@ def compose(
     if cameras.size != size:
         cameras = cameras.resize(size)
     faces = prepared.body.faces
-    raster = rasterize(cameras.project(vertices), faces, size)
+    raster = rasterize(cameras.project(vertices), faces, size, near=cameras.near)
     mask = raster.face_index >= 0
     normals = vertex_normals(vertices, faces)
     surface = see_surface(prepared, raster, facing(vertices, normals, cameras))

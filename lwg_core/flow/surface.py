@@ -17,9 +17,8 @@ from .visibility import MIN_FACING, cells, visible
 
 NEARBY = 0.12  # of the code, about 0.1 m on the rest body: what counts as the same surface
 BAND_TRUST = 0.9
-STRETCH = (
-    0.2  # a source that shows a piece of surface 5 times narrower than the target has its texture
-)
+CLOTH = 0.03  # m
+STRETCH = 0.2  # texture shown down to 5 times narrower than the target needs it is still texture
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,9 @@ def extend(
         seen = torch.maximum(seen, surface.seen[other] * same)
         score = torch.maximum(score, surface.score[other] * same)
         clear = torch.maximum(clear, surface.clear[other] * same)
-    toward = surface.cosine[inner] > 0  # what stands off the far side is hidden by the body itself
-    told = projected * (off_mesh | toward) * ((kept - 0.5) / 0.5).clamp(min=0)
+    # Before the mesh itself nothing can be told but that cloth is about as thick as on the outline.
+    close = (1 - moved.norm(dim=-1) / CLOTH).clamp(min=0) * (surface.cosine[inner] > 0)
+    told = projected * torch.where(off_mesh, 1.0, close) * ((kept - 0.5) / 0.5).clamp(min=0)
     return FlowPixels(
         index=torch.cat([surface.index, outside]),
         grid=torch.cat([surface.grid, grid]),

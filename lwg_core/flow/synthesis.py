@@ -52,9 +52,8 @@ def synthesize(
     filler = pixels.color if fill else torch.zeros_like(pixels.color)
     color = color * visibility + filler * (1 - visibility)
 
-    copied = (sure * preferred * torch.minimum(pixels.score / HEAD_SURE, pixels.seen)).amax(
-        1
-    ) * head
+    crisp = sure * torch.minimum(pixels.score / HEAD_SURE, pixels.seen)
+    copied = (crisp * preferred).amax(1) * head
     copied = copied * _worth_copying(copied, head & pixels.on_mesh, frame, shape[0])
     packed = torch.cat([color, visibility, copied[:, None]], -1)
     packed = paint(packed, pixels.index, shape).permute(0, 3, 1, 2)

@@ -19,6 +19,8 @@ def sample_foreground(foreground: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]
     foreground: (S, 4, h, w) rgb * a and a. Sure falls to 0 as a falls from 1 to SURE_ALPHA: below,
     the mesh lies on something that is not the person.
     """
+    if not len(grid):  # grid_sample takes no empty grid
+        return grid.new_zeros(0, len(foreground), 3), grid.new_zeros(0, len(foreground))
     picked = F.grid_sample(foreground, grid.permute(1, 0, 2)[:, None], align_corners=False)
     picked = picked[:, :, 0].permute(2, 0, 1)
     alpha = picked[..., 3]

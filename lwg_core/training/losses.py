@@ -20,7 +20,7 @@ class LossWeights:
 
     pyramid: float = 1.0
     structure: float = 0.3
-    matte: float = 0.3
+    matte: float = 0.6
     smoothness: float = 0.01
     colour: float = 0.3
 

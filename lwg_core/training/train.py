@@ -6,7 +6,7 @@
         --size 128 --minutes 120
     torchrun --nproc_per_node 2 -m lwg_core.training.train ...      # several processes
 
-Run the same command again to resume. ``--start FILE`` begins from weights (a larger size, say).
+Run the same command again to resume. ``--weights FILE`` begins from weights (a larger size, say).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
     add("--decay", type=float, default=0.5, help="last share of the run with a falling rate")
     add("--every", type=int, default=500, help="steps between evaluations")
     add("--people", type=int, default=16, help="test identities of the evaluations")
-    add("--start", help="weights to start from")
+    add("--weights", help="generator to start from (a file, or default)")
     add("--device", default="cpu")
     add("--threads", type=int, default=1, help="CPU threads of each process")
     add("--seed", type=int, default=0)
@@ -57,8 +57,8 @@ def arguments() -> argparse.Namespace:
 
 
 def build(args: argparse.Namespace) -> AttLWBGenerator:
-    if args.start:
-        return load_generator(args.start)
+    if args.weights:
+        return load_generator(args.weights)
     config = GeneratorConfig(
         widths=tuple(int(w) for w in args.widths.split(",")),
         res_blocks=args.res_blocks,

@@ -42,12 +42,12 @@ def test_same_pose_is_identity(studio, size, focal):
     warped = chunk.flow.warp(source.image[None])[0, 0]
     torch.testing.assert_close(warped[:, valid], source.image[:, valid], atol=2e-3, rtol=0)
     # I_syn too, where the eroded matte is sure.
-    sure = (chunk.visibility[0, 0] > 0.999) & (prepare_sure(source) > 0.999) & mesh
+    sure = (chunk.visibility[0, 0] > 0.999) & (_surely_person(source) > 0.999) & mesh
     assert sure.sum() > 0.3 * mesh.sum()
     torch.testing.assert_close(chunk.warped[0][:, sure], source.image[:, sure], atol=2e-3, rtol=0)
 
 
-def prepare_sure(source):
+def _surely_person(source):
     return -torch.nn.functional.max_pool2d(-source.mask[None], 5, 1, 2)[0, 0]
 
 
@@ -216,6 +216,20 @@ def test_without_a_mask_the_silhouette_is_grown(studio):
     assert 1.15 < grown < 1.8
     heights = [(m.amax(-1) > 0).sum() for m in (prepared.alpha[0, 0], prepared.silhouette[0, 0])]
     assert 3 <= heights[0] - heights[1] <= 6  # 2 % of about 100 px on either side
+
+
+def test_person_outside_the_target(studio):
+    source = studio.source(studio.pose())
+    prepared = prepare_sources((source,), studio.body)
+    target = studio.params(torch.stack([studio.pose(), studio.pose()]), (128, 128))
+    centers = torch.tensor([[-900.0, 64.0], [64.0, 64.0]])
+    camera = replace(target.camera, center=centers)
+    vertices = studio.body.vertices(target.pose, target.betas)
+    chunk = compose(prepared, vertices, camera, (128, 128))
+    assert chunk.silhouette[0].sum() == 0 and chunk.silhouette[1].sum() > 0
+    assert not chunk.all_flow.valid[0].any() and (chunk.warped[0] == 0).all()
+    alone = compose(prepared, vertices[:1], camera.select([0]), (128, 128))
+    assert not alone.flow.valid.any() and (alone.warped == 0).all() and (alone.head == 0).all()
 
 
 def test_errors(studio):

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import math
-
 import torch
 from scipy.ndimage import distance_transform_edt
 
 from lwg_core.flow.compose import ComposeOptions, compose, prepare_sources
 from lwg_core.flow.extension import inward, nearest_inside, shell_offset
 from lwg_core.flow.field import pixel_centers
+from lwg_core.flow.source import Source
+from lwg_core.render.raster import rasterize
 
 
 def test_nearest_pixel_is_exact():
@@ -25,11 +25,9 @@ def test_nearest_pixel_is_exact():
         assert torch.equal(wanted.nonzero().squeeze(1), pixels)
         per_frame = size[0] * size[1]
         assert torch.equal(pixels // per_frame, nearest // per_frame)
-        step = [
-            (pixels - nearest * 0) // size[1] % size[0] - nearest // size[1] % size[0],
-            pixels % size[1] - nearest % size[1],
-        ]
-        length = torch.stack(step, -1).float().norm(dim=-1)
+        rows = pixels // size[1] % size[0] - nearest // size[1] % size[0]
+        columns = pixels % size[1] - nearest % size[1]
+        length = torch.stack([rows, columns], -1).float().norm(dim=-1)
         torch.testing.assert_close(length, expected.flatten()[pixels], atol=1e-4, rtol=0)
 
 
@@ -74,16 +72,12 @@ def test_clothes_beyond_the_mesh_follow_a_turned_limb(studio):
     arm = torch.isin(body.parts.long(), torch.tensor([3, 5]))
     offsets = torch.where(arm, 0.03, 0.0)
     params = studio.params(studio.pose(0, 75)[None], size)
-    clothed = studio.body.vertices(params.pose, params.betas, offsets)
+    clothed = body.vertices(params.pose, params.betas, offsets)
 
     def draw(vertices, camera):
-        from lwg_core.render.raster import rasterize
-
         return (rasterize(camera.project(vertices), body.faces, size).face_index >= 0)[0]
 
     mask = draw(clothed, params.camera)[None].float()
-    from lwg_core.flow.source import Source
-
     source = Source(mask.expand(3, -1, -1) * 1.8 - 1, params, mask)
     prepared = prepare_sources((source,), body)
     target = studio.params(studio.pose(0, 5)[None], size)
@@ -94,11 +88,11 @@ def test_clothes_beyond_the_mesh_follow_a_turned_limb(studio):
     assert sleeve.sum() > 150
     found = chunk.flow.warp(mask[None])[0, 0, 0] > 0.5
     assert found[sleeve].float().mean() > 0.75
-    # and beyond the sleeve there is none
+    # Beyond the sleeve, beside the left arm (right in the picture), there is none.
     distance = torch.from_numpy(distance_transform_edt(~draw(worn, target.camera).numpy()))
     beyond = (distance > 2.5) & (distance < 6)
-    arm_rows = torch.zeros_like(beyond)
-    rows = sleeve.nonzero()[:, 0]
-    arm_rows[int(rows.min()) - 6 : int(rows.max()) + 6, 140:] = True
-    assert found[beyond & arm_rows].float().mean() < 0.1
-    assert math.isfinite(float(chunk.warped.sum()))
+    beyond[:, :140] = False
+    beyond[: int(sleeve.nonzero()[:, 0].min()) - 6] = False
+    beyond[int(sleeve.nonzero()[:, 0].max()) + 6 :] = False
+    assert beyond.sum() > 100
+    assert found[beyond].float().mean() < 0.1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from lwg_core.body.model import PART_NAMES
@@ -18,8 +20,6 @@ def _groups(body):
 
 
 def test_parts_without_labels_come_from_the_skinning(studio):
-    from dataclasses import replace
-
     own = _groups(studio.body)
     guessed = _groups(replace(studio.body, parts=None))
     assert (own == guessed).float().mean() > 0.9

@@ -1,4 +1,4 @@
-"""``python -m lwg_core.body.distill``: rebuild the open body and the garment shells."""
+"""``python -m lwg_core.body.distill``: rebuild the open body."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from .shape_basis import BETA_NAMES
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="lwg_core.body.distill", description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="open_body.safetensors")
-    parser.add_argument("--garments", type=Path, help="garments.safetensors, next to it by default")
     parser.add_argument("--samples", type=int, default=600, help="bodies to sample from Anny")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vertices", type=int, default=6900, help="vertices to keep, at most")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    body, garments = distill(sample_anny(options.samples, options.seed), options.vertices)
+    body = distill(sample_anny(options.samples, options.seed), options.vertices)
     metadata = {"betas": json.dumps(BETA_NAMES), "parents": json.dumps(JOINT_PARENTS)}
     write(options.output, body, metadata)
-    write(options.garments or options.output.with_name("garments.safetensors"), garments, metadata)
 
 
 if __name__ == "__main__":

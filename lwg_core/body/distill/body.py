@@ -1,4 +1,4 @@
-"""The whole distillation: samples in, the arrays of the two asset files out."""
+"""The whole distillation: samples in, the arrays of the asset file out."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ MOUTH_DEPTH = 0.002  # metres by which the closed mouth lies behind the corners 
 FACE_IMPORTANCE, FOOT_IMPORTANCE = 2.0, 0.8  # edge lengths count that much in the decimation
 
 
-def distill(samples: Samples, vertices: int) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """Arrays of open_body.safetensors and of garments.safetensors."""
+def distill(samples: Samples, vertices: int) -> dict[str, NDArray]:
+    """Arrays of open_body.safetensors."""
     posed, joints = to_tpose(samples)
     onto_joints = np.eye(24)[[joint_of_bone(bone) for bone in samples.bones]]
-    half = left_half(
-        posed["body"].mean(0), samples.body.quads, samples.quads_uv, samples.body.mirror
-    )
+    half = left_half(posed.mean(0), samples.body.quads, samples.quads_uv, samples.body.mirror)
     faces, _ = half.complete()
     mouth = mouth_loop(faces, half.mirror)
     half, uv = close_mouth(half, mouth, samples.uv)
 
     dense, weights = smooth_crotch(
-        posed["body"], samples.body.weights @ onto_joints, faces, joints.mean(0)[1]
+        posed, samples.body.weights @ onto_joints, faces, joints.mean(0)[1]
     )
     inside = dense[:, mouth].mean(1, keepdims=True)
     inside[..., 2] += dense[:, mouth, 2].mean(0).min() - inside[..., 2].mean() - MOUTH_DEPTH
@@ -88,26 +86,6 @@ def distill(samples: Samples, vertices: int) -> tuple[dict[str, NDArray], dict[s
     regressors = {"joints": regressor, "keypoints": keypoints, "feet": feet}
     for name, matrix in regressors.items():
         arrays[f"{name}_index"], arrays[f"{name}_value"] = sparse_rows(matrix)
-    return arrays, _garments(samples, posed, betas, onto_joints)
-
-
-def _garments(
-    samples: Samples, posed: dict[str, NDArray], betas: NDArray, onto_joints: NDArray
-) -> dict[str, NDArray]:
-    """The shells, skinned and shaped like the body: skirt_..., hair_..."""
-    arrays = {}
-    for name, surface in samples.shells.items():
-        values, indices = strongest_weights(surface.weights @ onto_joints, surface.mirror)
-        directions = shape_directions(betas, posed[name])
-        faces = surface.quads[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3)
-        arrays |= {
-            f"{name}_v_template": symmetric(posed[name].mean(0), surface.mirror).astype(np.float32),
-            f"{name}_shapedirs": symmetric(directions, surface.mirror).astype(np.float16),
-            f"{name}_weights": values,
-            f"{name}_weights_joint": indices,
-            f"{name}_faces": faces.astype(np.uint16),
-            f"{name}_mirror": surface.mirror.astype(np.uint16),
-        }
     return arrays
 
 

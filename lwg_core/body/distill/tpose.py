@@ -74,10 +74,10 @@ def smpl_joints(heads: NDArray, bones: tuple[str, ...]) -> NDArray:
     return joints
 
 
-def to_tpose(samples: Samples) -> tuple[dict[str, NDArray], NDArray]:
-    """T-posed vertices of the body and the shells, name -> (N, V, 3), and joints (N, 24, 3)."""
-    surfaces = {"body": samples.body, **samples.shells}
-    posed = {name: np.zeros_like(surface.vertices) for name, surface in surfaces.items()}
+def to_tpose(samples: Samples) -> tuple[NDArray, NDArray]:
+    """T-posed vertices (N, V, 3) and joints (N, 24, 3)."""
+    body = samples.body
+    posed = np.zeros_like(body.vertices)
     joints = np.zeros((len(samples.heads), 24, 3))
     start = smpl_joints(samples.heads, samples.bones)
     mirror = mirrored_bones(samples.bones)
@@ -89,8 +89,7 @@ def to_tpose(samples: Samples) -> tuple[dict[str, NDArray], NDArray]:
         move = PELVIS - joints[row, 0]
         joints[row] += move
         shift = placed + move - np.einsum("bij,bj->bi", turns, heads)
-        for name, surface in surfaces.items():
-            posed[name][row] = _skin(surface, surface.vertices[row], turns, shift)
+        posed[row] = _skin(body, body.vertices[row], turns, shift)
     return posed, joints
 
 
