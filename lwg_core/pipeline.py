@@ -189,7 +189,7 @@ def generate(
 def decode_window(generator: AttLWBGenerator, bank, part) -> tuple[Tensor, Tensor]:
     """Decode only the window around the person; elsewhere the mask is background."""
     inputs = network_inputs(part)
-    window = person_window(part.silhouette, margin=0.12)
+    window = person_window(torch.maximum(part.silhouette, part.visibility), margin=0.12)
     colour, mask = generator.decode(
         bank, crop(inputs, window), crop_grid(part.flow.to_official(), window)
     )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..body.model import BodyModel
-from ..body.params import JOINT_PARENTS, SmplParams
+from ..body.params import SmplParams
 from ..render.raster import rasterize, silhouette
 from .prepare import grow
 from .source import Source, check_sources, resample, source_vertices
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 WORKING = 400  # px, the longer side at which GrabCut runs
 MARGIN = 0.4  # metres of background kept around the mesh, for its colours
-# Metres: more than CORE inside the outline, or on a bone, is person; less than LIKELY outside it
-# probably is; more than POSSIBLE outside it nothing is.
-CORE, BONE, LIKELY, POSSIBLE = 0.025, 0.012, 0.015, 0.16
-ROUNDS = 5
+# Metres from the mesh's outline: deeper than CORE is person, deeper than LIKELY probably is, beyond
+# POSSIBLE nothing is. Forearms and hands are thinner than CORE: a fit is least certain there.
+CORE, LIKELY, POSSIBLE = 0.035, 0.01, 0.12
+ROUNDS = 3
 AREA = (0.5, 2.2)  # plausible area, against the mesh's
 OVERLAP = 0.4  # least plausible intersection over union with the mesh
 SPECK = 0.02  # metres, side of the square below which holes are closed
@@ -76,14 +76,10 @@ def estimate_mask(
     mesh = silhouette(rasterize(drawn, body.faces, window.size))[0, 0].cpu().numpy() > 0.5
     if not mesh.any():
         return _fallback(source, body, projected, 0.0)
-    joints = params.camera.project(body.joints(params.pose, params.betas))[0, :, :2]
-    bones = ((joints - corner) * window.factor).cpu().numpy()
     cut = image[:, window.rows, window.columns]
     picture = _to_bytes(resample(cut, window.size))
     metre = scale * window.factor
-    seeds = seed_map(mesh, bones, metre)
-    person = _grab_cut(picture, seeds)
-    person = _clean(person, mesh, metre)
+    person = _clean(_grab_cut(picture, seed_map(mesh, metre)), mesh, metre)
     overlap = (person & mesh).sum() / (person | mesh).sum()
     growth = person.sum() / mesh.sum()
     if overlap < OVERLAP or not AREA[0] <= growth <= AREA[1]:
@@ -100,20 +96,17 @@ def estimate_mask(
     return PersonMask(mask, "grabcut", float(overlap))
 
 
-def seed_map(mesh: np.ndarray, bones: np.ndarray, metre: float) -> np.ndarray:
-    """(h, w) uint8 GrabCut labels from the mesh's silhouette (h, w) bool, the projected joints
-    (24, 2) px and the pixels per metre."""
+def seed_map(mesh: np.ndarray, metre: float) -> np.ndarray:
+    """(h, w) uint8 GrabCut labels from the mesh's silhouette (h, w) bool and the pixels per metre.
+
+    Gaps of the mesh, as between legs, are probable background however narrow.
+    """
     inside = cv2.distanceTransform(mesh.astype(np.uint8), cv2.DIST_L2, 5) / metre
     outside = cv2.distanceTransform((~mesh).astype(np.uint8), cv2.DIST_L2, 5) / metre
     seeds = np.full(mesh.shape, cv2.GC_BGD, np.uint8)
     seeds[outside < POSSIBLE] = cv2.GC_PR_BGD
-    seeds[outside < LIKELY] = cv2.GC_PR_FGD
-    lines = np.zeros(mesh.shape, np.uint8)
-    thickness = max(round(2 * BONE * metre), 1)
-    for child, parent in enumerate(JOINT_PARENTS[1:], 1):
-        ends = (tuple(int(v) for v in bones[joint]) for joint in (child, parent))
-        cv2.line(lines, *ends, 1, thickness)
-    seeds[(inside > CORE) | ((lines > 0) & mesh)] = cv2.GC_FGD
+    seeds[inside > LIKELY] = cv2.GC_PR_FGD
+    seeds[inside > CORE] = cv2.GC_FGD
     return seeds
 
 
