@@ -9,6 +9,7 @@ window is laid over the picture of the first source, so its background can be cu
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -20,12 +21,14 @@ from .background import background_hole, fill_background
 from .body.model import BodyModel
 from .body.params import SmplParams
 from .errors import InputError
-from .flow.compose import network_inputs, source_inputs
+from .flow.chunk import FlowChunk
+from .flow.compose import BAND, network_inputs, source_inputs
 from .flow.masks import estimate_mask
 from .flow.offsets import solve_offsets
 from .flow.sequence import FlowSequence, LazyFlow
-from .flow.source import CropWindow, Source, Sources, crop_picture, crop_source
-from .flow.window import crop, crop_grid, person_window
+from .flow.source import CropWindow, Source, Sources, check_sources, crop_picture, crop_source
+from .flow.window import Window, crop, crop_grid, padded_window
+from .networks.bank import SourceBank
 from .networks.generator import AttLWBGenerator
 from .recovery.fit import FitResult, fit_keypoints
 from .recovery.keypoints import Keypoints
@@ -35,6 +38,10 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 WINDOW_FILL = 0.9
+DECODED_MARGIN = 0.12  # of the person's longer side: context for the network
+LARGEST_BODY = 8  # pictures: a body beyond that is a wrong camera, not a close-up
+SMALLEST_BODY = 16  # px
+HANDS = (22, 23)  # joints
 _CHUNK = 32
 
 
@@ -48,9 +55,31 @@ def make_source(
 ) -> Source:
     """A source; without a mask (1, H, W) one is estimated from the fitted body (GrabCut)."""
     source = Source(image, params, mask)
+    check_sources((source,), body)
+    check_placement(source, body)
     if mask is None:
         source = replace(source, mask=estimate_mask(image, body, params).mask)
     return source
+
+
+def check_placement(source: Source, body: BodyModel) -> None:
+    """Raise an InputError unless the body lies in its picture, at a size that can be true."""
+    camera = source.params.camera
+    points = camera.project(body.vertices(source.params.pose, source.params.betas))[0]
+    low, high = points[:, :2].amin(0), points[:, :2].amax(0)
+    side = float((high - low).amax())
+    limit = points.new_tensor([source.size[1], source.size[0]])
+    if not (
+        torch.isfinite(points).all()
+        and points[:, 2].min() > camera.near
+        and (low < limit).all()
+        and (high > 0).all()
+        and SMALLEST_BODY <= side <= LARGEST_BODY * max(source.size)
+    ):
+        raise InputError(
+            "source body does not lie in its picture, or is many times smaller or larger than it; "
+            "recover the body from this very picture"
+        )
 
 
 def with_offsets(sources: Sources, body: BodyModel) -> Sources:
@@ -64,27 +93,36 @@ def target_window(target: SmplParams, body: BodyModel, offsets: Tensor | None) -
 
     It stays inside the picture as far as the person does: beyond it there is no background.
     """
-    low, high = [], []
+    left, top, right, bottom = person_box(target, body, offsets)
+    extent = max(right - left, bottom - top)
+    height, width = target.camera.size
+    if not extent <= LARGEST_BODY * max(height, width):  # False for NaN, too
+        raise InputError(
+            "the motion's camera takes the person far out of the picture or behind the viewer; "
+            "use the camera strategy 'source'"
+        )
+    side = max(8, round(extent / WINDOW_FILL))
+    return CropWindow(_place(left, right, side, width), _place(top, bottom, side, height), side)
+
+
+def person_box(
+    target: SmplParams, body: BodyModel, offsets: Tensor | None
+) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixels of the mesh in all frames; NaN if it has no picture."""
+    boxes = []
     for start in range(0, len(target), _CHUNK):
         part = target.select(slice(start, start + _CHUNK))
-        points = part.camera.project(body.vertices(part.pose, part.betas, offsets))[..., :2]
-        low.append(points.flatten(0, 1).amin(0))
-        high.append(points.flatten(0, 1).amax(0))
-    corner, opposite = torch.stack(low).amin(0), torch.stack(high).amax(0)
-    side = max(8, round(float((opposite - corner).max()) / WINDOW_FILL))
-    height, width = target.camera.size
-    left, top = (
-        _place(float(low_edge), float(high_edge), side, limit)
-        for low_edge, high_edge, limit in zip(corner, opposite, (width, height), strict=True)
-    )
-    return CropWindow(left, top, side)
+        points = part.camera.project(body.vertices(part.pose, part.betas, offsets))
+        points = points.where(points[..., 2:] > part.camera.near, torch.nan).flatten(0, 1)[:, :2]
+        boxes.append(torch.cat([points.amin(0), -points.amax(0)]))
+    left, top, right, bottom = (torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1]))
+    return float(left), float(top), float(right), float(bottom)
 
 
 def _place(low: float, high: float, side: int, limit: int) -> int:
-    """Start of a span of ``side`` around low..high, moved into 0..limit while it still holds it."""
+    """Start of a span of ``side`` around low..high, moved into 0..limit as far as it holds it."""
     start = (low + high - side) / 2
-    if side <= limit:
-        start = min(max(start, 0), limit - side)
+    start = min(max(start, min(limit - side, 0)), max(limit - side, 0))
     return round(min(max(start, high - side), low))
 
 
@@ -93,8 +131,7 @@ def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 2
 
     target: T frames with cameras of the first source's picture. size: a multiple of 8, 64-1024.
     """
-    if size % 8 or not 64 <= size <= 1024:
-        raise InputError(f"size {size} is not possible; use a multiple of 8 from 64 to 1024")
+    check_size(size)
     if target.camera is None:
         raise InputError("the target has no camera; make it with Imitate Motion first")
     window = target_window(target, body, sources[0].offsets)
@@ -109,6 +146,21 @@ def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 2
     )
 
 
+def check_size(size: int) -> None:
+    if size % 8 or not 64 <= size <= 1024:
+        raise InputError(f"size {size} is not possible; use a multiple of 8 from 64 to 1024")
+
+
+def check_generator(generator: AttLWBGenerator) -> None:
+    """Raise an InputError unless the generator takes what ``compose`` makes."""
+    if generator.config.inputs != "surface":
+        raise InputError(
+            "official generator weights need inputs made from an SMPL body and the official "
+            "mapper files, which this version does not make; use the built-in generator or one "
+            "trained from it"
+        )
+
+
 def source_background(
     source: Source,
     body: BodyModel,
@@ -117,14 +169,19 @@ def source_background(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Tensor:
-    """The picture of ``source`` without its person, (3, H, W), at most ``limit`` px a side."""
+    """The picture of ``source`` without its person, (3, H, W), at most ``limit`` px a side.
+
+    What the hands hold goes with the person.
+    """
     height, width = source.size
     factor = min(1.0, limit / max(height, width))
     size = (round(height * factor), round(width * factor))
     mask = source.mask if source.mask is not None else mesh_silhouette(source, body)
     image = F.interpolate(source.image[None], size, mode="area")[0]
     mask = F.interpolate(mask[None], size, mode="area")[0]
-    known = background_hole(mask, image)
+    joints = body.joints(source.params.pose, source.params.betas)
+    hands = source.params.camera.project(joints)[0, HANDS, :2] * factor
+    known = background_hole(mask, image, hands)
     return fill_background(image, known, method, seed=seed, progress=progress)
 
 
@@ -142,18 +199,21 @@ def place_background(background: Tensor, flow: FlowSequence) -> Tensor:
     window, centred.
     """
     height, width = background.shape[-2:]
+    side = min(height, width)
+    left, top, canvas_width = (width - side) / 2, (height - side) / 2, width
     if flow.window is not None and flow.canvas is not None:
         rows, columns = flow.canvas
         if abs(height / width * columns / rows - 1) < 0.02:
-            factor = width / columns
-            w = flow.window
-            window = CropWindow(
-                round(w.left * factor), round(w.top * factor), max(1, round(w.side * factor))
-            )
-            cut = [crop_picture(picture, window, flow.size) for picture in background]
-            return torch.stack(cut)
-    side = min(height, width)
-    window = CropWindow((width - side) // 2, (height - side) // 2, side)
+            left, top, side = flow.window.left, flow.window.top, flow.window.side
+            canvas_width = columns
+    # A window may be many times larger than what is asked for: shrink first, then cut.
+    factor = width / canvas_width
+    shrink = min(1.0, 2 * max(flow.size) / (side * factor))
+    if shrink < 1:
+        shrunk = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+        background = F.interpolate(background, shrunk, mode="area")
+        factor *= shrink
+    window = CropWindow(round(left * factor), round(top * factor), max(1, round(side * factor)))
     return torch.stack([crop_picture(picture, window, flow.size) for picture in background])
 
 
@@ -169,14 +229,23 @@ def generate(
     """Frames of the person over the background, ``chunk`` at a time, in constant memory.
 
     background: (1 or T, 3, H, W) at the flow's size. Yields images (t, 3, H, W) in [-1, 1] and
-    mattes (t, 1, H, W), 1 = person, on the CPU.
+    mattes (t, 1, H, W), 1 = person, on the CPU. A frame does not depend on ``chunk``.
     """
-    bank = generator.encode(source_inputs(flow.prepared).to(device))
+    check_generator(generator)
+    if len(background) not in (1, len(flow)):
+        raise InputError(
+            f"background must be 1 picture or {len(flow)}, one per frame; got {len(background)}"
+        )
+    inputs = source_inputs(flow.prepared).to(device)
+    bank = generator.encode(inputs)
+    if isinstance(flow, LazyFlow):  # moved once, not for every chunk
+        flow = replace(flow, prepared=flow.prepared.to(inputs.device))
+    window = clip_window(flow)
     for start in range(0, len(flow), chunk):
-        part = flow.chunk(start, min(start + chunk, len(flow)), device)
+        part = flow.chunk(start, min(start + chunk, len(flow)), inputs.device)
         stop = start + len(part.flow)
         behind = background if len(background) == 1 else background[start:stop]
-        colour, mask = decode_window(generator, bank, part)
+        colour, mask = decode_window(generator, bank, part, window)
         # The face is copied where one source shows it: the network paints small faces as blobs.
         colour = part.head * part.warped + (1 - part.head) * colour
         person = 1 - mask
@@ -186,13 +255,30 @@ def generate(
             progress(stop, len(flow))
 
 
-def decode_window(generator: AttLWBGenerator, bank, part) -> tuple[Tensor, Tensor]:
-    """Decode only the window around the person; elsewhere the mask is background."""
-    inputs = network_inputs(part)
-    window = person_window(torch.maximum(part.silhouette, part.visibility), margin=0.12)
-    colour, mask = generator.decode(
-        bank, crop(inputs, window), crop_grid(part.flow.to_official(), window)
-    )
+def clip_window(flow: FlowSequence) -> Window:
+    """The part of the frame that the person needs over the whole clip, for ``decode_window``.
+
+    One for all frames: the network's normalisation sees the whole window, so a window that follows
+    the person would change the picture a little from chunk to chunk.
+    """
+    if isinstance(flow, LazyFlow):
+        left, top, right, bottom = person_box(flow.target, flow.prepared.body, flow.offsets)
+    else:
+        rows, columns = flow.frames.silhouette.amax((0, 1)).nonzero().T
+        if not len(rows):
+            return 0, 0, *flow.size
+        left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
+    margin = round(DECODED_MARGIN * max(box[2] - box[0], box[3] - box[1]))
+    return padded_window(box, max(margin, min(flow.size) // BAND + 1), flow.size)
+
+
+def decode_window(
+    generator: AttLWBGenerator, bank: SourceBank, part: FlowChunk, window: Window
+) -> tuple[Tensor, Tensor]:
+    """Colour (T, 3, H, W) and mask (T, 1, H, W), 1 = background, decoded inside ``window``."""
+    inputs, grid = network_inputs(part), part.flow.to_official()
+    colour, mask = generator.decode(bank, crop(inputs, window), crop_grid(grid, window))
     top, left, height, width = window
     full_colour = part.warped.clone()
     full_mask = torch.ones_like(part.silhouette)

@@ -32,7 +32,7 @@ ROUNDS = 3
 AREA = (0.5, 2.2)  # plausible area, against the mesh's
 OVERLAP = 0.4  # least plausible intersection over union with the mesh
 SPECK = 0.02  # metres, side of the square below which holes are closed
-EDGE, EDGE_CONTRAST = 0.008, 0.02  # radius in metres and regularisation of the guided filter
+EDGE, EDGE_CONTRAST = 0.006, 0.02  # radius in metres and regularisation of the guided filter
 
 
 @dataclass(frozen=True)

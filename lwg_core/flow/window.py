@@ -28,14 +28,26 @@ def person_window(masks: Tensor, margin: float = 0.08, multiple: int = 8) -> Win
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     left, right = int(columns[0]), int(columns[-1]) + 1
     pad = round(margin * max(bottom - top, right - left))
-    top, size_y = _fit(top - pad, bottom + pad, height, multiple)
-    left, size_x = _fit(left - pad, right + pad, width, multiple)
-    return top, left, size_y, size_x
+    return padded_window((top, left, bottom, right), pad, (height, width), multiple)
+
+
+def padded_window(
+    box: tuple[int, int, int, int], pad: int, size: tuple[int, int], multiple: int = 8
+) -> Window:
+    """Smallest window that holds a box plus ``pad`` pixels, as far as the image reaches.
+
+    box: (top, left, bottom, right), whole pixels, may lie partly outside. size: (height, width).
+    """
+    top, left, bottom, right = box
+    top, height = _fit(top - pad, bottom + pad, size[0], multiple)
+    left, width = _fit(left - pad, right + pad, size[1], multiple)
+    return top, left, height, width
 
 
 def _fit(start: int, stop: int, limit: int, multiple: int) -> tuple[int, int]:
     """Start and length of a span inside [0, limit), its length rounded up to the multiple."""
-    length = min(-(-(min(stop, limit) - max(start, 0)) // multiple) * multiple, limit)
+    shown = max(min(stop, limit) - max(start, 0), 1)
+    length = min(-(-shown // multiple) * multiple, limit)
     return min(max(start, 0), limit - length), length
 
 

@@ -88,6 +88,7 @@ def test_motion_imitation_as_shipped_but_shorter(server, workflow):
 )
 def test_refused_before_anything_runs(server, workflow, node, inputs, words):
     prompt = workflow("motion_imitation", **{node: inputs})
+    prompt = needed(prompt, *ids_of(prompt, "SaveVideo"))
     result = server.run(prompt)
     assert (result.kind, result.status) == ("refused", 400)
     assert result.node in ids_of(prompt, node)
@@ -194,8 +195,8 @@ def test_personalized_generator_survives_the_disk(server, workflow):
 @pytest.mark.parametrize("prefix", ["../../escape", "/tmp/escape", "", ".."])
 def test_save_stays_in_its_folder(server, workflow, prefix):
     prompt = workflow("personalize", SavePersonalized={"filename_prefix": prefix})
-    result = server.run(prompt)
-    assert result.kind == "refused"
+    result = server.run(needed(prompt, *ids_of(prompt, "SavePersonalized")))
+    assert (result.kind, result.status) == ("refused", 400)
     assert result.node in ids_of(prompt, "SavePersonalized")
     assert "inside the folder output/liquid_warping" in result.error
 
