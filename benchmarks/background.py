@@ -1,6 +1,6 @@
 """Background fills side by side: hole PSNR and seconds on procedural backgrounds.
 
-    python -m benchmarks.background [--size 256] [--seeds 2] [--sheets DIR]
+    python benchmarks/background.py [--size 256] [--seeds 2] [--sheets DIR]
 
 A person-shaped hole is cut out of backgrounds whose truth is known. PSNR (dB, peak-to-peak 2) is
 taken inside the hole only. On stochastic texture (noise, bricks) the mean colour wins by PSNR and
@@ -11,6 +11,7 @@ where 1 is as sharp as the truth.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lwg_core.background import fill_background
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lwg_core.background import fill_background  # noqa: E402
 
 METHODS = ("push_pull", "opencv", "patch")
 

@@ -1,6 +1,7 @@
 """What personalization brings on poses that were not pictured.
 
-    python benchmarks/personalization.py --data data/test [--people 8] [--sources 1 2 8] [--steps 80]
+    python benchmarks/personalization.py --data data/test [--people 8] [--sources 1 2 8] \
+        [--steps 80]
 
 For every held-out person: the generator before and after ``--steps`` of personalization on the
 first N pictures (front, back, then others), scored on four of the remaining ones over the true
@@ -38,6 +39,9 @@ def interval(values: np.ndarray, rounds: int = 2000) -> tuple[float, float]:
 def person(file: Path, body, size: int, count: int):
     """(sources, item of unseen poses) of one record."""
     record = load_record(file)
+    unseen = list(range(len(record.params)))[-4:]
+    if count > unseen[0]:
+        raise SystemExit(f"{file} has {len(record.params)} pictures: too few for {count} sources")
     images, alphas = to_images(record.images, size), to_images(record.alphas[..., None], size)
     background = to_images(record.background[None], size) * 2 - 1
     sources = tuple(
@@ -46,7 +50,6 @@ def person(file: Path, body, size: int, count: int):
     )
     offsets = solve_offsets(body, sources)
     sources = tuple(replace(source, offsets=offsets) for source in sources)
-    unseen = list(range(len(images)))[-4:]
     item = make_item(
         sources,
         record_params(record, unseen, body, size),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,10 +20,13 @@ from .body.model import BodyModel
 from .body.open_body import open_body
 from .body.params import SmplParams
 from .errors import InputError
-from .flow.source import Source
+from .flow.source import MAX_SOURCES, Source
 from .flow.targets import CAMERA_STRATEGIES, imitate
-from .pictures import VideoWriter, contact_sheet, read_image, read_mask, write_image
+from .networks.generator import AttLWBGenerator
+from .pictures import VideoWriter, contact_sheet, make_folder, read_image, read_mask, write_image
 from .pipeline import (
+    check_generator,
+    check_size,
     compose,
     generate,
     make_source,
@@ -31,9 +37,15 @@ from .pipeline import (
 )
 from .recovery.keypoints import parse_pose_keypoints
 from .synthetic.motions import MOTIONS, motion
+from .synthetic.people import SEEDS_PER_CALL, write_people
+from .training.personalize import MOST_STEPS, personalize
 from .weights import load_generator
 
 log = logging.getLogger(__name__)
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+MOST_FRAMES = 100_000  # almost an hour
+MOST_SEED = 2**31 - 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", type=Path, default=Path("demo"), metavar="DIR")
     add("--motion", default="wave")
     _shared(add)
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(run=run_demo, frames=60)
     return root
 
 
@@ -95,22 +107,27 @@ def _shared(add) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    if name != "auto":
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"--device {name} is not available on this machine") from error
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """The device of a name; "auto" is the fastest there is."""
+    if name == "auto":
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        name = "cuda" if cuda else "mps" if mps else "cpu"
+    if name.partition(":")[0] not in DEVICES:
+        raise InputError(f"--device {name} is not known; use auto, {', '.join(DEVICES)}")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name} is not available on this machine") from error
+
+
+def check_range(option: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(f"--{option} {value} is not possible; use {low} to {high}")
 
 
 def load_motion(name: str, frames: int | None) -> SmplParams:
     """A built-in clip by name, or a file; at most ``frames`` frames (built-in clips loop)."""
-    if frames is not None and frames < 1:
-        raise InputError(f"--frames {frames} is not possible; use 1 or more")
+    if frames is not None:
+        check_range("frames", frames, 1, MOST_FRAMES)
     if name in MOTIONS:
         return motion(name, frames=frames)
     path = Path(name)
@@ -122,63 +139,102 @@ def load_motion(name: str, frames: int | None) -> SmplParams:
     return clip if frames is None else clip.select(slice(0, frames))
 
 
-def load_sources(args: argparse.Namespace, body: BodyModel) -> tuple[Source, ...]:
-    """Sources of the command line: picture, body or keypoints, mask, in the order given."""
+@contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Errors name the file that they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def check_given(args: argparse.Namespace) -> None:
+    """Raise an InputError unless the files given for the sources belong together."""
     count = len(args.source)
+    if count > MAX_SOURCES:
+        raise InputError(f"{count} --source given; 1 to {MAX_SOURCES} are possible")
     for option, given in (("mask", args.mask), ("body", args.body), ("keypoints", args.keypoints)):
         if given and len(given) != count:
             raise InputError(
                 f"{count} --source but {len(given)} --{option}: give one per picture, in order"
             )
+    if args.body and args.keypoints:
+        raise InputError("--body and --keypoints both say where the body is; give one of them")
     if not args.body and not args.keypoints:
         raise InputError(
             f"--source {args.source[0]} needs to know where the body is: give --keypoints JSON "
             "(OpenPose keypoints, as DWPose or SDPose nodes and OpenPose write them) or --body NPZ "
             "(a body recovered before)"
         )
+
+
+def load_sources(args: argparse.Namespace, body: BodyModel) -> tuple[Source, ...]:
+    """Sources of the command line: picture, body or keypoints, mask, in the order given."""
     sources = []
     for i, path in enumerate(tqdm(args.source, desc="sources", unit="picture")):
         image = read_image(path)
-        size = (image.shape[1], image.shape[2])
+        mask = read_mask(args.mask[i]) if args.mask else None
         if args.body:
             params = load_params(args.body[i])
         else:
-            fit = recover(image, parse_pose_keypoints(args.keypoints[i], size), body)
-            params = fit.params
-            log.info("%s: body fitted, %.1f px mean error", path, float(fit.error_px[0]))
-            if not bool(params.valid[0]):
-                log.warning("%s: the body fit is doubtful: %s", path, fit.messages[0])
-        mask = read_mask(args.mask[i]) if args.mask else None
-        sources.append(make_source(image, params, body, mask))
+            params = fit_body(args.keypoints[i], image, body)
+        with about(path):
+            sources.append(make_source(image, params, body, mask))
     return with_offsets(tuple(sources), body)
 
 
+def fit_body(path: Path, image: Tensor, body: BodyModel) -> SmplParams:
+    """The body whose keypoints in ``image`` (3, H, W) a file holds."""
+    with about(path):
+        keypoints = parse_pose_keypoints(path, (image.shape[1], image.shape[2]))
+        if len(keypoints) != 1:
+            raise InputError(f"POSE_KEYPOINT: {len(keypoints)} frames for one picture; give one")
+        fit = recover(image, keypoints, body)
+    log.info("%s: body fitted, %.1f px mean error", path, float(fit.error_px[0]))
+    if not bool(fit.params.valid[0]):
+        log.warning("%s: the body fit is doubtful: %s", path, fit.messages[0])
+    return fit.params
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a clip is made with, beside its sources."""
+
+    device: torch.device
+    clip: SmplParams
+    video: VideoWriter
+    generator: AttLWBGenerator
+    background: Tensor | None
+
+
+def open_job(args: argparse.Namespace, output: Path) -> Job:
+    """Look at every option before the work begins."""
+    check_size(args.size)
+    check_range("personalize", args.personalize, 0, MOST_STEPS)
+    check_range("seed", args.seed, 0, MOST_SEED)
+    device = choose_device(args.device)
+    clip = load_motion(args.motion, args.frames)
+    video = VideoWriter(output, clip.fps)
+    background = None if args.background is None else read_image(args.background)
+    generator = load_generator(args.generator)
+    check_generator(generator)
+    return Job(device, clip, video, generator.to(device), background)
+
+
 def render_clip(
-    args: argparse.Namespace,
-    sources: tuple[Source, ...],
-    clip: SmplParams,
-    body: BodyModel,
-    output: Path,
-    camera: str,
+    args: argparse.Namespace, job: Job, sources: tuple[Source, ...], body: BodyModel, camera: str
 ) -> list[Tensor]:
     """Run the chain to a video; returns a few frames for a contact sheet."""
-    device = choose_device(args.device)
-    generator = load_generator(args.generator)
-    if args.personalize:
-        from .training.personalize import personalize
-
-        bar = tqdm(total=args.personalize, desc="personalize", unit="step")
-        generator, _ = personalize(
-            generator.to(device), sources, body, args.personalize, seed=args.seed,
-            size=args.size, progress=lambda step, total, loss, preview: bar.update(1),
-        )  # fmt: skip
-        bar.close()
-    generator = generator.to(device).eval()
-    target = imitate(sources[0].params, clip, body, camera, sources[0].offsets)
+    target = imitate(sources[0].params, job.clip, body, camera, sources[0].offsets)
     flow = compose(sources, target, body, args.size)
-    if args.background is not None:
-        picture = read_image(args.background)
-    else:
+    generator, picture = job.generator, job.background
+    if args.personalize:
+        with tqdm(total=args.personalize, desc="personalize", unit="step") as bar:
+            generator, _ = personalize(
+                generator, sources, body, args.personalize, seed=args.seed, size=args.size,
+                progress=lambda step, total, loss, preview: bar.update(1),
+            )  # fmt: skip
+    if picture is None:
         with tqdm(total=100, desc="background", unit="%") as bar:
             picture = source_background(
                 sources[0], body, args.fill, seed=args.seed,
@@ -187,11 +243,8 @@ def render_clip(
     background = place_background(picture[None], flow)
     keep = {round(k * (len(flow) - 1) / 5) for k in range(6)}
     kept, frame = [], 0
-    with (
-        VideoWriter(output, clip.fps) as video,
-        tqdm(total=len(flow), desc="generate", unit="frame") as bar,
-    ):
-        for images, _ in generate(generator, flow, background, device=device):
+    with job.video as video, tqdm(total=len(flow), desc="generate", unit="frame") as bar:
+        for images, _ in generate(generator, flow, background, device=job.device):
             video.write(images)
             for image in images:
                 if frame in keep:
@@ -202,10 +255,9 @@ def render_clip(
 
 
 def run_imitate(args: argparse.Namespace) -> None:
-    body = open_body()
-    clip = load_motion(args.motion, args.frames)
-    sources = load_sources(args, body)
-    render_clip(args, sources, clip, body, args.output, args.camera)
+    check_given(args)
+    job, body = open_job(args, args.output), open_body()
+    render_clip(args, job, load_sources(args, body), body, args.camera)
     print(f"wrote {args.output}")
 
 
@@ -216,10 +268,11 @@ def run_motions(args: argparse.Namespace) -> None:
 
 
 def run_synth(args: argparse.Namespace) -> None:
-    from .synthetic.people import write_people
-
-    if args.identities < 1 or args.pictures < 1:
-        raise InputError("--identities and --pictures must be 1 or more")
+    check_range("identities", args.identities, 1, SEEDS_PER_CALL)
+    check_range("pictures", args.pictures, 1, 1000)
+    check_range("size", args.size, 64, 2048)
+    check_range("seed", args.seed, 0, MOST_SEED)
+    make_folder(args.out)
     with tqdm(total=args.identities * args.pictures, unit="picture") as bar:
         write_people(
             args.identities, args.out, args.seed, args.size, args.pictures,
@@ -230,11 +283,10 @@ def run_synth(args: argparse.Namespace) -> None:
 
 def run_demo(args: argparse.Namespace) -> None:
     """Synthetic person, body fitted from its keypoints, built-in motion."""
-    from .synthetic.people import write_people
-
-    people = args.output / "person"
-    write_people(1, people, seed=args.seed, size=512, pictures=2)
-    pictures = sorted(p for p in people.glob("*.png") if not p.stem.endswith("_mask"))
+    video = args.output / f"{Path(args.motion).stem}.mp4"
+    sheet = video.with_suffix(".png")
+    job, body = open_job(args, video), open_body()
+    pictures = write_people(1, args.output / "person", seed=args.seed, size=512, pictures=2)
     options = argparse.Namespace(
         **vars(args),
         source=pictures,
@@ -242,13 +294,9 @@ def run_demo(args: argparse.Namespace) -> None:
         keypoints=[p.with_suffix(".json") for p in pictures],
         body=[],
     )
-    body = open_body()
     sources = load_sources(options, body)
-    clip = load_motion(args.motion, args.frames or 60)
-    video = args.output / f"{args.motion}.mp4"
-    frames = render_clip(options, sources, clip, body, video, "travel")
+    frames = render_clip(options, job, sources, body, "travel")
     shown = [_square(source.image, args.size) for source in sources]
-    sheet = args.output / f"{args.motion}.png"
     write_image(sheet, contact_sheet([shown + frames]))
     print(f"wrote {video} and the contact sheet {sheet}")
 

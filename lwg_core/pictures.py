@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from .errors import InputError
 
 SMALLEST_SIDE = 64
-LARGEST_SIDE = 16384
+LARGEST_SIDE = 8192
 
 
 def read_image(path: str | Path) -> Tensor:
@@ -30,13 +31,13 @@ def read_image(path: str | Path) -> Tensor:
 
 
 def read_mask(path: str | Path) -> Tensor:
-    """Read a mask as (1, H, W) in 0..1, 1 = person; its alpha channel if it has one."""
+    """Read a mask as (1, H, W) in 0..1, 1 = person; its alpha channel if that says anything."""
     pixels = _read(path, cv2.IMREAD_UNCHANGED)
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
+    limit = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and (pixels[..., 3] < limit).any():
         pixels = pixels[..., 3]
     elif pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
-    limit = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
     return torch.from_numpy(pixels.astype(np.float32) / limit)[None].clamp(0, 1)
 
 
@@ -45,7 +46,10 @@ def _read(path: str | Path, flags: int) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"image {path} cannot be read: {error.strerror or error}") from error
-    pixels = cv2.imdecode(data, flags) if data.size else None
+    try:
+        pixels = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # a header that promises more pixels than OpenCV takes
+        pixels = None
     if pixels is None:
         raise InputError(f"image {path} is not a picture that can be decoded (PNG, JPEG, WebP)")
     if max(pixels.shape[:2]) > LARGEST_SIDE:
@@ -62,20 +66,26 @@ def to_bytes(images: Tensor) -> np.ndarray:
 def write_image(path: str | Path, image: Tensor) -> None:
     """Write (3, H, W) in [-1, 1] as PNG or JPEG: to a temporary file first, then rename."""
     path = Path(path)
-    encoded, data = cv2.imencode(path.suffix or ".png", to_bytes(image[None])[0][..., ::-1])
-    if not encoded:
-        raise InputError(f"cannot write {path}: unknown picture format '{path.suffix}'")
+    suffix = path.suffix or ".png"
+    if not cv2.haveImageWriter(suffix):
+        raise InputError(f"cannot write {path}: unknown picture format '{suffix}'; use .png")
+    data = cv2.imencode(suffix, to_bytes(image[None])[0][..., ::-1])[1]
     temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    make_folder(path.parent)
     try:
         temporary.write_bytes(data.tobytes())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; InputError if that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: {error.strerror or error}") from error
 
 
 def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
@@ -98,9 +108,17 @@ class VideoWriter:
     """
 
     def __init__(self, path: str | Path, fps: float, quality: int = 18) -> None:
+        """Checks what can be checked before there are frames; nothing is written yet."""
         self.path = Path(path)
         if self.path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
             raise InputError(f"output {path}: use a name that ends in .mp4, .mov or .mkv")
+        if os.path.isdir(path):
+            raise InputError(f"output {path} is a folder; give the name of a file")
+        folder = next(p for p in self.path.absolute().parents if os.path.exists(p))
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+            raise InputError(f"output {path} cannot be written: {folder} is no writable folder")
+        if not 0.1 <= fps <= 1000:
+            raise InputError(f"a video of {fps:g} frames per second is not possible; 0.1 to 1000")
         self.temporary = self.path.with_name(self.path.stem + ".part" + self.path.suffix)
         self.rate = Fraction(fps).limit_denominator(1001)
         self.quality = quality
@@ -109,11 +127,9 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         import av
 
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
+        with self._named():
             self.container = av.open(str(self.temporary), "w")
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
         return self
 
     def write(self, images: Tensor | Iterable[Tensor]) -> None:
@@ -127,21 +143,28 @@ class VideoWriter:
                 self.stream.pix_fmt = "yuv420p"
                 self.stream.options = {"crf": str(self.quality)}
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            self._mux(self.stream.encode(frame))
+            with self._named():
+                self.container.mux(self.stream.encode(frame))
 
-    def _mux(self, packets) -> None:
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """A full disk and its like, as a sentence about this video."""
         try:
-            for packet in packets:
-                self.container.mux(packet)
+            yield
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def __exit__(self, kind, value, trace) -> None:
-        if kind is None and self.stream is not None:
-            self._mux(self.stream.encode())
+        whole = kind is None and self.stream is not None
         try:
-            self.container.close()
-            if kind is None and self.stream is not None:
-                os.replace(self.temporary, self.path)
+            with self._named():
+                if whole:
+                    self.container.mux(self.stream.encode())
+                self.container.close()
+                if whole:
+                    os.replace(self.temporary, self.path)
+        except InputError:
+            if kind is None:  # otherwise the error that brought us here is the one to tell
+                raise
         finally:
             self.temporary.unlink(missing_ok=True)

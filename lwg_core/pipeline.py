@@ -115,7 +115,7 @@ def person_box(
         points = part.camera.project(body.vertices(part.pose, part.betas, offsets))
         points = points.where(points[..., 2:] > part.camera.near, torch.nan).flatten(0, 1)[:, :2]
         boxes.append(torch.cat([points.amin(0), -points.amax(0)]))
-    left, top, right, bottom = (torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1]))
+    left, top, right, bottom = torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1])
     return float(left), float(top), float(right), float(bottom)
 
 
@@ -236,11 +236,11 @@ def generate(
         raise InputError(
             f"background must be 1 picture or {len(flow)}, one per frame; got {len(background)}"
         )
+    window = clip_window(flow)
     inputs = source_inputs(flow.prepared).to(device)
     bank = generator.encode(inputs)
     if isinstance(flow, LazyFlow):  # moved once, not for every chunk
         flow = replace(flow, prepared=flow.prepared.to(inputs.device))
-    window = clip_window(flow)
     for start in range(0, len(flow), chunk):
         part = flow.chunk(start, min(start + chunk, len(flow)), inputs.device)
         stop = start + len(part.flow)

@@ -24,7 +24,7 @@ from .sockets import (
 )
 
 OPERATIONS = comfy.ops.manual_cast  # casts weights to the input, wherever ComfyUI keeps them
-BYTES_PER_PIXEL = 6000  # measured peak of decoding one frame, by pixel of the result
+BYTES_PER_CHANNEL = 32  # of the first stage, per pixel and picture: twice the measured peak
 
 
 def in_patcher(generator: AttLWBGenerator) -> comfy.model_patcher.ModelPatcher:
@@ -34,6 +34,11 @@ def in_patcher(generator: AttLWBGenerator) -> comfy.model_patcher.ModelPatcher:
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
+
+
+def memory_needed(generator: AttLWBGenerator, size: tuple[int, int], pictures: int) -> int:
+    """Bytes that ComfyUI must keep free to run ``pictures`` pictures of (height, width) pixels."""
+    return BYTES_PER_CHANNEL * generator.config.widths[0] * size[0] * size[1] * pictures
 
 
 class LoadGenerator(io.ComfyNode):
@@ -118,7 +123,7 @@ class Generate(io.ComfyNode):
             raise InputError(
                 f"background must be 1 picture or {len(flow)}, one per frame; got {len(behind)}"
             )
-        need = BYTES_PER_PIXEL * chunk * flow.size[0] * flow.size[1]
+        need = memory_needed(generator.model, flow.size, chunk + len(flow.prepared))
         comfy.model_management.load_models_gpu([generator], memory_required=need)
         report = reporter()
         images, masks = [], []

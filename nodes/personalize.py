@@ -21,12 +21,12 @@ from ..lwg_core.training.personalize import (
     save_personalized,
 )
 from .files import FOLDER, finite, inside_output, model_files, model_path
-from .generator import OPERATIONS, in_patcher
+from .generator import OPERATIONS, in_patcher, memory_needed
 from .progress import from_pil, reporter
 from .sockets import CATEGORY, GeneratorType, SourcesType, body_model_input
 
 RECORD = "lwg_personalization"
-BYTES_PER_PIXEL = 24000  # training: activations and gradients of one item, by pixel
+TRAINING_SHARE = 2  # memory of a training step, in units of a frame
 
 
 class Personalize(io.ComfyNode):
@@ -98,7 +98,8 @@ class Personalize(io.ComfyNode):
         cls, generator, sources, steps, seed, learning_rate, size, body_model=None
     ) -> io.NodeOutput:
         finite("learning_rate", learning_rate)
-        comfy.model_management.load_models_gpu([generator], BYTES_PER_PIXEL * size * size)
+        need = memory_needed(generator.model, (size, size), TRAINING_SHARE * (len(sources) + 1))
+        comfy.model_management.load_models_gpu([generator], need)
         start = float_copy(generator.model).to(generator.load_device)
         body = body_model or open_body()
         tuned, losses = personalize(

@@ -6,15 +6,15 @@ expectation-maximisation of Wexler et al. 2007, with the texture channels and ro
 Newson et al. 2014).
 
 Notable decisions:
-- Patches are compared by their principal components, a seventh of their raw values. The mean colour
+- Patches are compared by their principal components, a tenth of their raw values. The mean colour
   counts less than the rest and may shift a little when a patch is pasted: a wall that darkens
   towards the corner stays a gradient instead of a staircase of copies.
 - The position is part of the comparison, down more than across: floors stay below walls.
 - Two channels hold the local gradient strength, so that a level too coarse to show grass or grout
   still knows where they belong.
-- The coarsest level is peeled from the hole's border inwards. Small levels are searched
-  exhaustively; large ones improve the coarser level's matches; beyond SEARCHED pixels the matches
-  are only carried on and voted with the full picture's own pixels.
+- The coarsest level is peeled from the hole's border inwards and searched exhaustively. The others
+  improve the matches of the coarser one; beyond SEARCHED pixels these are only carried on and voted
+  with the full picture's own pixels.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -37,8 +38,7 @@ logger = logging.getLogger(__name__)
 
 COARSEST = 64  # px, the longer side at which the pyramid ends
 SEARCHED = 640  # px, the longer side above which matches are only carried on
-EXHAUSTIVE = 3e7  # comparisons up to which a level is searched exhaustively
-ROUNDS_ALL, ROUNDS_MATCH = 14, 3  # of search and vote, for exhaustive and matched levels
+FIRST_ROUNDS, ROUNDS = 14, 3  # of search and vote, on the coarsest level and on every other
 MIN_SOURCES = 48  # patches that a level must offer
 TEXTURE = 1.5  # weight of the gradient channels
 DECAY = 1.3  # how much less a patch counts per pixel that it lies deeper in the hole
@@ -66,10 +66,6 @@ class _Level:
     hole: Tensor
     searched: bool
 
-    @property
-    def exhaustive(self) -> bool:
-        return len(self.targets) * self.sources.sum().item() <= EXHAUSTIVE
-
 
 @dataclass(frozen=True)
 class _Matches:
@@ -90,33 +86,40 @@ def patch_fill(
     """Complete the unknown part of a picture with patches of its known part.
 
     image: (3, H, W) in [-1, 1]. known: (1, H, W) bool or 0..1, above 0.5 = keep.
-    seed: of the random search; the same seed gives the same picture on the same device.
+    seed: of the random search; the same seed gives the same picture. Computed on the CPU: lists of
+        pixels by the ten thousand, nothing for a GPU.
     progress: called with the fraction done, may raise to stop.
     Returns (3, H, W) in [-1, 1], exactly ``image`` where known. Where so little is known that no
     size of the picture offers MIN_SOURCES whole patches, it is the ``push_pull`` fill.
     """
     check_picture(image, known)
-    kept = known[0] > 0.5
+    device, dtype = image.device, image.dtype
+    image, kept = image.detach().cpu().float(), known[0].cpu() > 0.5
     if kept.all():
-        return image.clone()
+        return image.to(device, dtype)
     generator = torch.Generator().manual_seed(seed)
     levels = _levels(image, kept)
-    costs = [len(level.targets) * (ROUNDS_MATCH if level.searched else 1) for level in levels]
+    costs = [len(level.targets) * (ROUNDS if level.searched else 1) for level in levels]
+
+    def report(number: int, share: float) -> None:
+        if progress is not None:
+            progress((sum(costs[:number]) + share * costs[number]) / sum(costs))
+
     matches = coarser = None
     for number, level in enumerate(levels):
-        if matches is not None:
+        usable = level.sources.sum() >= MIN_SOURCES and len(level.targets) > 0
+        if not usable:
+            matches = None
+        elif matches is not None:
             matches = _carry(matches, coarser, level, generator)
-        elif not level.searched or level.sources.sum() < MIN_SOURCES:
-            continue
-        if level.searched:
-            matches = _complete(level, matches, generator, progress, costs, number)
-        if progress is not None:
-            progress(sum(costs[: number + 1]) / sum(costs))
+        if usable and level.searched:
+            matches = _complete(level, matches, generator, partial(report, number))
+        report(number, 1.0)
         coarser = level
     if matches is None:
         logger.warning("the known part of the picture holds hardly a whole patch; filled smoothly")
-        return push_pull(image[None], kept[None, None])[0]
-    return _paste(image, kept, level, matches)
+        return push_pull(image[None], kept[None, None])[0].to(device, dtype)
+    return _paste(image, kept, level, matches).to(device, dtype)
 
 
 def check_picture(image: Tensor, known: Tensor) -> None:
@@ -139,25 +142,23 @@ def _complete(
     level: _Level,
     matches: _Matches | None,
     generator: torch.Generator,
-    progress: Callable[[float], None] | None,
-    costs: list[int],
-    number: int,
+    report: Callable[[float], None],
 ) -> _Matches:
     """Search and vote in turn; from carried matches, or from scratch where there are none."""
     descriptor = Descriptor(level.pixels, level.sources, generator)
     described = descriptor(level.pixels)
     width = level.known.shape[1]
     own = level.targets[:, 0] * width + level.targets[:, 1]
-    every = matches is None or level.exhaustive
-    if matches is None:
+    first = matches is None
+    if first:
         guess = peel(level.pixels, level.known, level.sources)
+        offered = level.sources.flatten().nonzero()[:, 0]
     else:
         guess = _vote_hole(level, matches)
-    offered = level.sources.flatten().nonzero()[:, 0]
-    rounds = ROUNDS_ALL if every else ROUNDS_MATCH
+    rounds = FIRST_ROUNDS if first else ROUNDS
     for turn in range(rounds):
         wanted = descriptor(guess)[own]
-        if every:
+        if first:
             nearest = offered[search_all(wanted, described[offered])]
             source = torch.stack([nearest // width, nearest % width], 1)
         else:
@@ -176,8 +177,7 @@ def _complete(
         weight = (-distance / (2 * spread)).exp() + 1e-6
         matches = _Matches(source, weight, mean_shift(wanted, found))
         guess = _vote_hole(level, matches)
-        if progress is not None:
-            progress((sum(costs[:number]) + costs[number] * (turn + 1) / rounds) / sum(costs))
+        report((turn + 1) / rounds)
     return matches
 
 
@@ -212,9 +212,7 @@ def _vote(level: _Level, matches: _Matches, pixels: Tensor) -> Tensor:
     return total / weights.clamp(min=1e-30)
 
 
-def _carry(
-    matches: _Matches, coarse: _Level, fine: _Level, generator: torch.Generator
-) -> _Matches:
+def _carry(matches: _Matches, coarse: _Level, fine: _Level, generator: torch.Generator) -> _Matches:
     """Matches of one level for the next of double size; random where they lead nowhere."""
     height, width = fine.known.shape
     limit = fine.targets.new_tensor(coarse.known.shape) - 1
@@ -225,7 +223,7 @@ def _carry(
     inside = source.minimum(last)
     lost = (patch < 0) | (inside != source).any(1) | ~fine.sources[inside[:, 0], inside[:, 1]]
     offered = fine.sources.nonzero()
-    pick = torch.randint(len(offered), (len(source),), generator=generator).to(source.device)
+    pick = torch.randint(len(offered), (len(source),), generator=generator)
     return _Matches(
         torch.where(lost[:, None], offered[pick], inside),
         torch.where(lost, 1e-6, matches.weight[patch.clamp(min=0)]),
@@ -276,8 +274,8 @@ def _level(pixels: Tensor, known: Tensor, searched: bool) -> _Level:
     sources = F.max_pool2d(unknown, SIDE, 1)[0] == 0
     touched = F.max_pool2d((~known)[None].float(), SIDE, 1, RADIUS)[0] > 0
     targets = touched.nonzero()
-    number = torch.full(known.shape, -1, device=known.device)
-    number[touched] = torch.arange(len(targets), device=known.device)
+    number = torch.full(known.shape, -1)
+    number[touched] = torch.arange(len(targets))
     trust = DECAY ** -_depth(known).clamp(max=40)
     return _Level(
         pixels, known, sources, targets, number, trust[touched], (~known).nonzero(), searched
@@ -286,8 +284,8 @@ def _level(pixels: Tensor, known: Tensor, searched: bool) -> _Level:
 
 def _depth(known: Tensor) -> Tensor:
     """(H, W) px from each pixel of the hole to the known part; 0 outside the hole."""
-    hole = (~known).cpu().numpy().astype(np.uint8)
-    return torch.from_numpy(cv2.distanceTransform(hole, cv2.DIST_L2, 5)).to(known.device)
+    hole = (~known).numpy().astype(np.uint8)
+    return torch.from_numpy(cv2.distanceTransform(hole, cv2.DIST_L2, 5))
 
 
 def _gradients(pixels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

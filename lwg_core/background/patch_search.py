@@ -32,8 +32,7 @@ class Descriptor:
         """pixels: (C, H, W). sources: (H, W) bool, the patches to learn the components from."""
         chosen = sources.nonzero()
         if len(chosen) > _TRAINING:
-            order = torch.randperm(len(chosen), generator=generator)[:_TRAINING]
-            chosen = chosen[order.to(chosen.device)]
+            chosen = chosen[torch.randperm(len(chosen), generator=generator)[:_TRAINING]]
         channels = len(pixels)
         patches = cut(pixels, chosen).view(len(chosen), channels, -1)
         means = torch.zeros_like(patches)
@@ -41,15 +40,15 @@ class Descriptor:
         centred = (patches - means).flatten(1).double()
         components = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -COMPONENTS:].T
         components = components.to(pixels).view(-1, channels, SIDE, SIDE)
-        colour = torch.eye(3, channels, device=pixels.device) * (MEAN_WEIGHT / SIDE)
+        colour = torch.eye(3, channels) * (MEAN_WEIGHT / SIDE)
         self.basis = torch.cat([components, colour[..., None, None].expand(-1, -1, SIDE, SIDE)])
 
     def __call__(self, pixels: Tensor) -> Tensor:
         height, width = pixels.shape[1:]
         padded = F.pad(pixels[None], (RADIUS,) * 4, mode="replicate")
         values = F.conv2d(padded, self.basis)[0]
-        row = torch.arange(height, device=pixels.device)[:, None].expand(height, width)
-        column = torch.arange(width, device=pixels.device).expand(height, width)
+        row = torch.arange(height)[:, None].expand(height, width)
+        column = torch.arange(width).expand(height, width)
         where = torch.stack([row * (DOWN / height), column * (ACROSS / height)])
         return torch.cat([values, where]).flatten(1).T.contiguous()
 
@@ -64,7 +63,7 @@ def mean_shift(wanted: Tensor, found: Tensor) -> Tensor:
 def cut(pixels: Tensor, centres: Tensor) -> Tensor:
     """(T, C * SIDE * SIDE) patches of (C, H, W) at centres (T, 2); the edge is repeated."""
     padded = F.pad(pixels[None], (RADIUS,) * 4, mode="replicate")[0]
-    step = torch.arange(SIDE, device=pixels.device)
+    step = torch.arange(SIDE)
     rows, columns = centres[:, 0, None, None] + step[:, None], centres[:, 1, None, None] + step
     return padded[:, rows, columns].transpose(0, 1).flatten(1)
 
@@ -118,8 +117,7 @@ def patch_match(
             attempt(candidate, (other >= 0) & (candidate != match).any(1))
     reach = max(height, width) // 2
     while reach >= 1:
-        step = torch.randint(-reach, reach + 1, match.shape, generator=generator)
-        candidate = match + step.to(match.device)
+        candidate = match + torch.randint(-reach, reach + 1, match.shape, generator=generator)
         attempt(candidate, torch.ones_like(best, dtype=torch.bool))
         reach //= 3
     return match

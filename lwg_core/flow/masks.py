@@ -74,12 +74,14 @@ def estimate_mask(
     corner = projected.new_tensor([window.columns.start, window.rows.start])
     drawn = torch.cat([(projected[..., :2] - corner) * window.factor, projected[..., 2:]], -1)
     mesh = silhouette(rasterize(drawn, body.faces, window.size))[0, 0].cpu().numpy() > 0.5
-    if not mesh.any():
-        return _fallback(source, body, projected, 0.0)
     cut = image[:, window.rows, window.columns]
     picture = _to_bytes(resample(cut, window.size))
     metre = scale * window.factor
-    person = _clean(_grab_cut(picture, seed_map(mesh, metre)), mesh, metre)
+    seeds = seed_map(mesh, metre)
+    likely = (seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)
+    if likely.all() or not likely.any():
+        return _fallback(source, body, projected, 0.0)  # colours of only one side
+    person = _clean(_grab_cut(picture, seeds), mesh, metre)
     overlap = (person & mesh).sum() / (person | mesh).sum()
     growth = person.sum() / mesh.sum()
     if overlap < OVERLAP or not AREA[0] <= growth <= AREA[1]:
@@ -128,13 +130,8 @@ def _to_bytes(image: Tensor) -> np.ndarray:
 
 
 def _grab_cut(picture: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """(h, w) bool. Needs both kinds of seeds."""
+    """(h, w) bool."""
     labels = seeds.copy()
-    # A person who fills the window leaves no sure background; its border is the best there is.
-    if not (labels == cv2.GC_BGD).any():
-        border = np.ones_like(labels, dtype=bool)
-        border[1:-1, 1:-1] = False
-        labels[border & (labels != cv2.GC_FGD)] = cv2.GC_BGD
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     cv2.grabCut(picture, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
@@ -176,4 +173,4 @@ def _soften(cut: Tensor, picture: Tensor, person: np.ndarray, metre: float) -> T
 
 def _fallback(source: Source, body: BodyModel, projected: Tensor, overlap: float) -> PersonMask:
     mesh = silhouette(rasterize(projected, body.faces, source.size))
-    return PersonMask(grow(mesh)[0], "silhouette", overlap)
+    return PersonMask(grow(mesh)[0].to(source.image), "silhouette", overlap)

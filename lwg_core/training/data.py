@@ -8,7 +8,7 @@ true clothing offsets that the mesh carries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from ..body.model import PART_NAMES, BodyModel
 from ..body.params import SmplParams
@@ -115,7 +116,7 @@ class TrainingSet:
         folder: Path,
         body: BodyModel,
         size: int,
-        seed: int,
+        seed: int | tuple[int, ...],
         targets: int = 4,
         pool: int = 12,
         reuse: int = 8,
@@ -194,12 +195,27 @@ class TrainingSet:
         )
 
 
+class ItemStream(IterableDataset):
+    """``make(seed=...)``'s items, seeded apart in every process of a ``DataLoader``."""
+
+    def __init__(self, make: Callable[..., Iterable[TrainingItem]], seed: tuple[int, ...]) -> None:
+        self.make = make
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[TrainingItem]:
+        worker = get_worker_info()
+        return iter(self.make(seed=(*self.seed, 0 if worker is None else worker.id)))
+
+
 def compose_targets(
     sources: tuple[Source, ...], target: SmplParams, body: BodyModel, offsets: Tensor | None
 ) -> tuple[FlowChunk, Tensor]:
-    """Composition of ``target`` from ``sources``: the chunk and the source inputs (S, 8, h, w)."""
+    """Composition of ``target`` from ``sources``: the chunk and the source inputs (S, 8, h, w).
+
+    The target keeps its own betas: they were recovered with its camera and fit its picture.
+    """
     prepared = prepare_sources(sources, body)
-    vertices = body.vertices(target.pose, sources[0].params.betas, offsets)
+    vertices = body.vertices(target.pose, target.betas, offsets)
     chunk = compose(prepared, vertices, target.camera, target.camera.size)
     return chunk, source_inputs(prepared)
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ..body.model import BodyModel
 from ..errors import InputError
-from ..flow.source import Source, Sources, crop_source
+from ..flow.source import Source, Sources, check_sources, crop_source
 from ..networks.generator import AttLWBGenerator
 from ..weights import build_generator, read_state_dict, save_generator, weights_hash
 from .data import Disturbance, TrainingItem, disturb_params, make_item
@@ -35,6 +35,7 @@ from .losses import generator_loss
 log = logging.getLogger(__name__)
 
 METADATA_KEY = "lwg_personalized"
+MOST_STEPS = 10_000
 MATTE_HOLD = 2.0
 BLEND = {1: 0.35, 2: 0.6}
 
@@ -65,11 +66,15 @@ def personalize(
 ) -> tuple[AttLWBGenerator, list[float]]:
     """A copy of ``generator`` trained for ``steps`` on ``sources``, and the loss of every step.
 
-    Deterministic by seed on one device. ``progress(step, steps, loss, preview)`` gets the current
-    prediction (3, H, W) and may raise to cancel; nothing of ``generator`` is changed then or ever.
+    Deterministic by seed on a CPU; on a GPU up to the order in which it sums gradients.
+    ``progress(step, steps, loss, preview)`` gets the current prediction (3, H, W) and may raise to
+    cancel; nothing of ``generator`` is changed then or ever.
     """
-    if not 1 <= steps <= 10_000:
-        raise InputError(f"personalization steps must be 1 to 10000; got {steps}")
+    if not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"personalization steps must be 1 to {MOST_STEPS}; got {steps}")
+    check_sources(sources, body)
+    if any(source.mask is None for source in sources):
+        raise InputError("personalization needs a mask of every source")
     with torch.inference_mode(False), torch.enable_grad():
         base = float_copy(generator).requires_grad_(False).eval()
         tuned = float_copy(generator)
@@ -111,9 +116,11 @@ def _step(
 
 def float_copy(generator: AttLWBGenerator) -> AttLWBGenerator:
     """The same generator in float32 with plain layers, sharing nothing with the original."""
-    copied = AttLWBGenerator(generator.config)
-    copied.load_state_dict({k: v.float().clone() for k, v in generator.state_dict().items()})
-    return copied.to(next(generator.parameters()).device)
+    with torch.device("meta"):
+        copied = AttLWBGenerator(generator.config)
+    weights = {key: value.float().clone() for key, value in generator.state_dict().items()}
+    copied.load_state_dict(weights, assign=True)
+    return copied
 
 
 def plain(source: Source) -> Source:
@@ -143,8 +150,6 @@ def draw_item(sources: Sources, body: BodyModel, rng: np.random.Generator) -> Tr
     how = Disturbance(pose=1.0, shift=0.002)
     rest = tuple(replace(s, params=disturb_params(s.params, rng, how)) for s in rest)
     alpha = target.mask
-    if alpha is None:
-        raise InputError("personalization needs a mask of every source")
     background = random_background(target.size, rng)
     image = alpha * target.image + (1 - alpha) * background
     item = make_item(
@@ -184,11 +189,13 @@ def sources_hash(sources: Sources) -> str:
     """sha256 of everything personalization reads from the sources."""
     digest = hashlib.sha256()
     for source in sources:
-        parts = [(source.image * 127.5).round(), source.params.pose, source.params.betas]
-        parts += [source.params.camera.scale, source.params.camera.center]
-        parts += [t for t in (source.mask, source.offsets) if t is not None]
+        params, camera = source.params, source.params.camera
+        parts = [(source.image * 127.5).round(), params.pose, params.betas, camera.scale]
+        parts += [camera.center, camera.focal, camera.principal, source.mask, source.offsets]
         for part in parts:
-            digest.update(part.detach().cpu().float().contiguous().numpy().tobytes())
+            digest.update(b"none" if part is None else str(tuple(part.shape)).encode())
+            if part is not None:
+                digest.update(part.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -224,7 +231,10 @@ def load_personalized(
     state_dict, metadata = read_state_dict(path)
     if METADATA_KEY not in metadata:
         raise InputError(f"{path} is not a personalized generator; load it with Load Generator")
-    record = Personalization(**json.loads(metadata[METADATA_KEY]))
+    try:
+        record = Personalization(**json.loads(metadata[METADATA_KEY]))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: its record of the personalization cannot be read") from error
     if sources is not None and sources_hash(sources) != record.sources:
         raise InputError(
             f"{path} was personalized on other sources than these; personalize again, or load it "

@@ -4,7 +4,9 @@
     python -m lwg_core.synthetic.dataset --split test --count 32 --out data/test
     python -m lwg_core.training.train --data data/train --test data/test --output runs/128 \
         --size 128 --minutes 120
-    torchrun --nproc_per_node 2 -m lwg_core.training.train ...      # several processes
+    torchrun --nproc_per_node 2 -m lwg_core.training.train ...      # several processes or GPUs
+
+On a GPU items are the bottleneck: ``--device cuda --workers 12`` composes them in 12 processes.
 
 Run the same command again to resume. ``--weights FILE`` begins from weights (a larger size, say).
 """
@@ -17,15 +19,17 @@ import logging
 import os
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader
 
 from ..body.open_body import open_body
 from ..networks.generator import AttLWBGenerator, GeneratorConfig
 from ..weights import load_generator, save_generator
-from .data import TrainingSet
+from .data import ItemStream, TrainingSet
 from .evaluate import held_out_items, score_generator, table, warp_baselines
 from .trainer import Journal, Schedule, Trainer
 
@@ -52,6 +56,7 @@ def arguments() -> argparse.Namespace:
     add("--weights", help="generator to start from (a file, or default)")
     add("--device", default="cpu")
     add("--threads", type=int, default=1, help="CPU threads of each process")
+    add("--workers", type=int, default=0, help="processes that compose items; 0 = the training one")
     add("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -75,20 +80,29 @@ def build(args: argparse.Namespace) -> AttLWBGenerator:
     return AttLWBGenerator.from_scratch(config, args.seed)
 
 
+def join_processes(device: str) -> torch.device:
+    """Meet the other processes of torchrun, if there are any; the device of this one."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return torch.empty(0, device=device).device
+
+
 def main() -> None:
     args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
-    rank = int(os.environ.get("RANK", 0))
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
+    device = join_processes(args.device)
     body = open_body()
     schedule = Schedule(args.steps, args.minutes, args.rate, args.rate * 0.04, decay=args.decay)
-    trainer = Trainer(build(args), schedule, args.output, args.device)
+    trainer = Trainer(build(args), schedule, args.output, device)
     if trainer.resume():
         log.info("resumed at step %d", trainer.step)
-    seed = args.seed + 1000 * rank + trainer.step
-    data = TrainingSet(args.data, body, args.size, seed, targets=args.targets)
+    # A resumed run, and every process, goes on with items of its own.
+    seed = (args.seed, int(os.environ.get("RANK", 0)), trainer.step)
+    make = partial(TrainingSet, args.data, body, args.size, targets=args.targets)
+    data = DataLoader(ItemStream(make, seed), batch_size=None, num_workers=args.workers)
     journal = Journal(args.output)
     held_out, baselines = [], {}
     if trainer.main_process:
@@ -120,7 +134,7 @@ def main() -> None:
 
     trainer.run(iter(data), args.every, report)
     if trainer.main_process:
-        final = {**baselines, "generator": score_generator(trainer.average, held_out, args.device)}
+        final = {**baselines, "generator": score_generator(trainer.average, held_out, device)}
         print(table(final))
     if dist.is_initialized():
         dist.destroy_process_group()

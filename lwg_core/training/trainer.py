@@ -186,7 +186,7 @@ class Trainer:
         """Every process must see the same progress, or one would stop alone."""
         if not dist.is_initialized():
             return progress
-        shared = torch.tensor([progress])
+        shared = torch.tensor([progress], device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)
 

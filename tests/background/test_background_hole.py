@@ -45,7 +45,7 @@ def test_soft_edges_belong_to_the_person():
 def test_the_floor_below_the_feet_is_taken_too():
     known = background_hole(scene()[1])
     assert not known[0, FEET + 4, 100:140].any()
-    assert known[0, FEET + 12:].all()
+    assert known[0, FEET + 12 :].all()
     assert known[0, 20].all()
 
 

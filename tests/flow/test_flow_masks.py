@@ -134,6 +134,16 @@ def test_an_implausible_answer_falls_back_to_the_grown_silhouette(caplog):
     assert 1.05 < found.mask.sum() / body_mask.sum() < 1.8
 
 
+def test_a_person_who_fills_the_picture_or_is_hardly_in_it():
+    image, _ = picture()
+    close = Camera(torch.tensor([2500.0]), torch.tensor([[140.0, 600.0]]), SIZE)
+    filled = estimate_mask(image, open_body(), params(close))
+    assert filled.method == "silhouette" and (filled.mask == 1).all()
+    away = Camera(torch.tensor([155.0]), torch.tensor([[-400.0, 150.0]]), SIZE)
+    none = estimate_mask(image, open_body(), params(away))
+    assert none.method == "silhouette" and (none.mask == 0).all()
+
+
 def test_seeds_follow_the_distance_to_the_outline():
     image, mask = picture()
     seeds = torch.from_numpy(seed_map(mask[0].numpy() > 0.5, 155.0))
