@@ -21,8 +21,7 @@ class InpaintBackground(io.ComfyNode):
             display_name="Inpaint Background",
             category=CATEGORY,
             description="Removes the person from the first source and fills the hole. Any "
-            "inpainting "
-            "node can take its place: Generate accepts every picture as background.",
+            "inpainting node can take its place: Generate accepts every picture as background.",
             search_aliases=["remove person", "background plate", "clean plate", "fill"],
             inputs=[
                 SourcesType.Input("sources", tooltip="The background of the first source is used."),
@@ -30,8 +29,7 @@ class InpaintBackground(io.ComfyNode):
                     "method",
                     options=list(METHODS),
                     tooltip="patch: continues texture, takes seconds. push_pull: smooth and "
-                    "instant. "
-                    "opencv: Telea's method, in between.",
+                    "instant. opencv: Telea's method, in between.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -53,8 +53,7 @@ class LoadBodyModel(io.ComfyNode):
                     "body_file",
                     options=[BUILT_IN, *model_files(BODY_MODELS)],
                     tooltip="The built-in open body, or an SMPL, SMPL-H or SMPL-X file (.npz, "
-                    ".pkl) "
-                    "in models/liquid_warping.",
+                    ".pkl) in models/liquid_warping.",
                 )
             ],
             outputs=[
@@ -81,8 +80,7 @@ class RecoverBodyFromKeypoints(io.ComfyNode):
             display_name="Recover Body from Keypoints",
             category=CATEGORY,
             description="Fits a 3D body to the keypoints of a pose node: one picture, or every "
-            "frame of "
-            "a clip.",
+            "frame of a clip.",
             search_aliases=[
                 "smpl fit",
                 "smplify",

@@ -32,8 +32,7 @@ class ComposeFlow(io.ComfyNode):
             display_name="Compose Flow",
             category=CATEGORY,
             description="Finds where every pixel of the target comes from in each source, on a "
-            "square "
-            "window around the person.",
+            "square window around the person.",
             search_aliases=["warp", "correspondence", "transformation flow", "liquid warping"],
             inputs=[
                 SourcesType.Input("sources", tooltip="The person, from Add Source."),

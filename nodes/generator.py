@@ -21,6 +21,7 @@ from .sockets import (
     image_from_core,
     image_to_core,
     mask_from_core,
+    to_intermediate,
 )
 
 OPERATIONS = comfy.ops.manual_cast  # casts weights to the input, wherever ComfyUI keeps them
@@ -93,8 +94,8 @@ class Generate(io.ComfyNode):
                     "background",
                     optional=True,
                     tooltip="One picture, or one per frame. A picture with the proportions of the "
-                    "first "
-                    "source is cut to the same window; any other covers it. Grey if not given.",
+                    "first source is cut to the same window; any other covers it. Grey if not "
+                    "given.",
                 ),
                 io.Int.Input(
                     "chunk",
@@ -125,11 +126,13 @@ class Generate(io.ComfyNode):
             )
         need = memory_needed(generator.model, flow.size, chunk + len(flow.prepared))
         comfy.model_management.load_models_gpu([generator], memory_required=need)
-        report = reporter()
-        images, masks = [], []
-        frames = pipeline.generate(generator.model, flow, behind, chunk, generator.load_device)
-        for image, mask in frames:
-            images.append(image_from_core(image))
-            masks.append(mask_from_core(mask))
-            report(sum(map(len, images)), len(flow), image[-1])
-        return io.NodeOutput(torch.cat(images), torch.cat(masks))
+        report, done = reporter(), 0
+        images = to_intermediate(torch.empty(len(flow), *flow.size, 3))
+        masks = to_intermediate(torch.empty(len(flow), *flow.size))
+        pieces = pipeline.generate(generator.model, flow, behind, chunk, generator.load_device)
+        for image, mask in pieces:
+            some = slice(done, done + len(image))
+            images[some], masks[some] = image_from_core(image), mask_from_core(mask)
+            done = some.stop
+            report(done, len(flow), image[-1])
+        return io.NodeOutput(images, masks)

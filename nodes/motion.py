@@ -38,8 +38,7 @@ class LoadMotion(io.ComfyNode):
                     min=0,
                     max=100000,
                     tooltip="Number of frames. 0 = the whole clip. A built-in clip is fitted to "
-                    "this "
-                    "length so that it still loops; a file is cut.",
+                    "this length so that it still loops; a file is cut.",
                 ),
             ],
             outputs=[
@@ -86,8 +85,8 @@ class ImitateMotion(io.ComfyNode):
                     "camera",
                     options=list(CAMERA_STRATEGIES),
                     tooltip="travel: the person moves through the picture as in the motion. "
-                    "source: the "
-                    "person stays in place. copy: the motion's own camera, which it must bring.",
+                    "source: the person stays in place. copy: the motion's own camera, which it "
+                    "must bring.",
                 ),
                 body_model_input(),
             ],

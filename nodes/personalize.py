@@ -37,8 +37,7 @@ class Personalize(io.ComfyNode):
             display_name="Personalize",
             category=CATEGORY,
             description="Trains a copy of the generator on the sources for a few steps. Worth it "
-            "from about "
-            "four pictures; with one or two it changes little.",
+            "from about four pictures; with one or two it changes little.",
             search_aliases=["fine-tune", "train", "few-shot"],
             inputs=[
                 GeneratorType.Input(
@@ -121,8 +120,7 @@ class SavePersonalized(io.ComfyNode):
             display_name="Save Personalized",
             category=CATEGORY,
             description="Writes a personalized generator to output/liquid_warping, where Load "
-            "Personalized "
-            "finds it.",
+            "Personalized finds it.",
             search_aliases=["save generator", "export personalized"],
             is_output_node=True,
             inputs=[

@@ -5,8 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..lwg_core import pipeline
+from ..lwg_core.body.model import BodyModel
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
+from ..lwg_core.flow.source import Source
 from .sockets import (
     CATEGORY,
     SmplType,
@@ -26,8 +28,7 @@ class AddSource(io.ComfyNode):
             display_name="Add Source",
             category=CATEGORY,
             description="Adds one picture of the person. Chain several nodes to show the person "
-            "from more "
-            "sides; up to eight pictures.",
+            "from more sides; up to eight pictures.",
             search_aliases=["reference image", "source image", "character image"],
             inputs=[
                 io.Image.Input(
@@ -70,5 +71,16 @@ class AddSource(io.ComfyNode):
             raise InputError(f"image must be one picture; got a batch of {len(images)}")
         masks = mask_to_core(mask, images)
         source = pipeline.make_source(images[0], smpl, body, None if masks is None else masks[0])
+        check_polarity(source, body)
         joined = pipeline.with_offsets((*sources, source), body)
         return io.NodeOutput(joined, mask_from_core(source.mask[None]))
+
+
+def check_polarity(source: Source, body: BodyModel) -> None:
+    """The mask of Load Image is white where a cut-out picture is transparent: upside down."""
+    inside = pipeline.mesh_silhouette(source, body) > 0.5
+    if source.mask[inside].mean() < 0.3 and source.mask[~inside].mean() > 0.5:
+        raise InputError(
+            "mask is white on the background and black on the person; put an Invert Mask node "
+            "before it"
+        )

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 LOW, HIGH = -0.03, 0.14  # metres, what an offset may be
 WALK_IN, WALK_OUT, STEP = 0.05, 0.22, 0.002  # metres along a ray
 IN_PLANE = 0.9  # of a normal's length must lie in the picture: those vertices make the outline
+NEAR_EDGE = 0.024  # metres between a vertex of the outline and the outline as drawn
 OWN_SURFACE, SPREAD = 0.06, 1.2  # metres, and per metre walked: how far "the same surface" reaches
 DRAWN = 640  # px, the longer side of the window in which the mesh is drawn
 PROBE = 0.01  # metres, for the derivative of a vertex's picture by its offset
@@ -96,8 +97,7 @@ def observe_outline(body: BodyModel, source: Source) -> Outline:
     start = projected[:, :2]
     direction = (camera.project(body.vertices(pose, betas, probe))[0, :, :2] - start) / PROBE
 
-    window = _window(projected, camera.scale[0].item(), source.size)
-    corner, factor, size = window
+    corner, factor, size = _window(projected, camera.scale[0].item(), source.size)
     drawn = torch.cat([(start - corner) * factor, projected[:, 2:]], 1)
     faces = rasterize(drawn[None], body.faces, size).face_index[0]
 
@@ -107,8 +107,9 @@ def observe_outline(body: BodyModel, source: Source) -> Outline:
     ray = start[candidates, None] + walk[:, None] * direction[candidates, None]  # (K, N, 2) px
     on_mesh = _sample((faces >= 0).to(start)[None], (ray - corner) * factor)
     zero = round(WALK_IN / STEP)
-    mesh_edge, leaves = _edge(on_mesh, torch.full_like(candidates, zero - 6), inward=0)
-    leaves &= (mesh_edge - zero).abs() < 12  # a vertex of the outline is near it
+    below = zero - round(NEAR_EDGE / STEP / 2)  # just under the surface
+    mesh_edge, leaves = _edge(on_mesh, torch.full_like(candidates, below), inward=0)
+    leaves &= (mesh_edge - zero).abs() < NEAR_EDGE / STEP
 
     candidates, ray, mesh_edge = candidates[leaves], ray[leaves], mesh_edge[leaves]
     on_mask = _sample(source.mask.to(start), ray)
@@ -123,7 +124,7 @@ def observe_outline(body: BodyModel, source: Source) -> Outline:
     foreign = (apart > OWN_SURFACE + SPREAD * beyond) & reached & (steps >= at_mesh[:, None] - 1)
     height, width = source.size
     edge = ray.new_tensor([width - 1.0, height - 1.0])
-    outside = ((ray < 1) | (ray > edge)).any(-1) & reached & (steps >= zero - 6)
+    outside = ((ray < 1) | (ray > edge)).any(-1) & reached & (steps >= below)
     kept = found & ~foreign.any(1) & ~outside.any(1)
     return Outline(candidates[kept], ((mask_edge - mesh_edge) * STEP)[kept])
 

@@ -9,6 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lwg_core.body.files import save_params
+from lwg_core.synthetic.motions import motion
+
 NODES = {
     "LWG_ExamplePerson", "LWG_LoadBodyModel", "LWG_RecoverBodyFromKeypoints", "LWG_PreviewBody",
     "LWG_LoadMotion", "LWG_AddSource", "LWG_ImitateMotion", "LWG_ComposeFlow", "LWG_FlowToTensors",
@@ -66,9 +69,9 @@ def test_motion_imitation_as_shipped_but_shorter(server, workflow):
     prompt["show"] = preview(ids_of(prompt, "Generate")[0])
     result = server.run(prompt)
     assert result.kind == "success", result.error
-    frames = [cv2.imread(str(p)).astype(int) for p in server.pictures(result, "show")]
-    assert [f.shape for f in frames] == [(128, 128, 3)] * 3
-    assert all(f.std() > 10 for f in frames)
+    frames = read(server, result, "show")
+    assert frames.shape == (3, 128, 128, 3)
+    assert all(frame.std() > 10 for frame in frames)
     assert np.abs(frames[0] - frames[1]).max() > 40, "the person does not move"
 
 
@@ -145,6 +148,17 @@ def test_zero_mask_of_load_image_means_no_mask(server, workflow):
     assert 0.03 < (estimated > 127).mean() < 0.6
 
 
+def test_mask_upside_down_is_explained(server, workflow):
+    prompt = source_only(workflow)
+    source = ids_of(prompt, "AddSource")[0]
+    inverted = {"mask": prompt[source]["inputs"]["mask"]}
+    prompt["invert"] = {"class_type": "InvertMask", "inputs": inverted}
+    prompt[source]["inputs"]["mask"] = ["invert", 0]
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", source)
+    assert "Invert Mask" in result.error
+
+
 def test_keypoints_that_do_not_fit_are_explained(server, workflow):
     prompt = source_only(workflow)
     body = ids_of(prompt, "RecoverBodyFromKeypoints")[0]
@@ -159,6 +173,79 @@ def test_keypoints_that_do_not_fit_are_explained(server, workflow):
     result = server.run(prompt)
     assert (result.kind, result.node) == ("execution_error", body)
     assert "pose node" in result.error and "root" not in result.error
+
+
+def read(server, result, node: str) -> np.ndarray:
+    """(N, H, W, 3) int, the pictures of a preview node."""
+    return np.stack([cv2.imread(str(p)) for p in server.pictures(result, node)]).astype(int)
+
+
+def test_a_computed_flow_gives_the_same_frames(server, workflow):
+    prompt = workflow("motion_imitation", **QUICK)
+    flow, generate = ids_of(prompt, "ComposeFlow")[0], ids_of(prompt, "Generate")[0]
+    prompt["all"] = {"class_type": "LWG_FlowToTensors", "inputs": {"flow": [flow, 0]}}
+    second = {**prompt[generate]["inputs"], "flow": ["all", 3], "chunk": 2}
+    prompt["again"] = {"class_type": "LWG_Generate", "inputs": second}
+    prompt["mask"] = {"class_type": "MaskToImage", "inputs": {"mask": ["all", 2]}}
+    shown = {
+        "lazy": (generate, 0),
+        "computed": ("again", 0),
+        "code": ("all", 1),
+        "sil": ("mask", 0),
+    }
+    prompt.update({name: preview(*source) for name, source in shown.items()})
+    result = server.run(needed(prompt, *shown))
+    assert result.kind == "success", result.error
+    assert np.abs(read(server, result, "lazy") - read(server, result, "computed")).max() <= 1
+    silhouette = read(server, result, "sil")
+    assert silhouette.shape == (3, 128, 128, 3)
+    assert read(server, result, "code")[silhouette == 0].max() == 0
+
+
+def test_a_clip_of_keypoints_becomes_a_motion(server, workflow):
+    """A bare motion is drawn, its keypoints are recovered, and the result drives the person."""
+    prompt = workflow("motion_imitation", **QUICK)
+    body = {"body_model": ["body", 0]}
+    prompt["body"] = {"class_type": "LWG_LoadBodyModel", "inputs": {"body_file": "built-in"}}
+    motion = ids_of(prompt, "LoadMotion")[0]
+    drawn = {"smpl": [motion, 0], **body}
+    prompt["draw"] = {"class_type": "LWG_PreviewBody", "inputs": drawn}
+    clip = {"image": ["draw", 0], "keypoints": ["draw", 2], "person": -1, **body}
+    prompt["clip"] = {"class_type": "LWG_RecoverBodyFromKeypoints", "inputs": clip}
+    prompt[ids_of(prompt, "ImitateMotion")[0]]["inputs"] |= {"motion": ["clip", 0], **body}
+    for kind in ("AddSource", "ComposeFlow", "InpaintBackground"):
+        for node in ids_of(prompt, kind):
+            prompt[node]["inputs"] |= body
+    prompt["mask"] = {"class_type": "MaskToImage", "inputs": {"mask": ["draw", 1]}}
+    shown = {"over": ("clip", 1), "sil": ("mask", 0), "end": (ids_of(prompt, "Generate")[0], 0)}
+    prompt.update({name: preview(*source) for name, source in shown.items()})
+    result = server.run(needed(prompt, *shown))
+    assert result.kind == "success", result.error
+    assert read(server, result, "over").shape == (3, 512, 512, 3)
+    covered = (read(server, result, "sil") > 127).mean()
+    assert 0.05 < covered < 0.5
+    frames = read(server, result, "end")
+    assert np.abs(frames[0] - frames[1]).max() > 40, "the person does not move"
+
+
+def test_motion_file_in_the_input_folder(server, workflow):
+    clip = motion("walk", 5)
+    (server.base / "input" / "clips").mkdir(exist_ok=True)
+    save_params(server.base / "input" / "clips" / "mine.npz", clip)
+    (server.base / "input" / "broken.npz").write_bytes(b"not an archive")
+    prompt = {
+        "load": {"class_type": "LWG_LoadMotion",
+                 "inputs": {"motion": "clips/mine.npz", "frames": 4}},
+        "draw": {"class_type": "LWG_PreviewBody", "inputs": {"smpl": ["load", 0]}},
+        "show": preview("draw"),
+    }  # fmt: skip
+    result = server.run(prompt)
+    assert result.kind == "success", result.error
+    assert len(server.pictures(result, "show")) == 4
+    prompt["load"]["inputs"]["motion"] = "broken.npz"
+    result = server.run(prompt)
+    assert (result.kind, result.node) == ("execution_error", "load")
+    assert "broken.npz" in result.error
 
 
 def personalization(workflow, **inputs) -> dict:
@@ -188,8 +275,7 @@ def test_personalized_generator_survives_the_disk(server, workflow):
     prompt[train] = {"class_type": "LWG_LoadPersonalized", "inputs": load}
     after = server.run(needed(prompt, "show"))
     assert after.kind == "success", after.error
-    for a, b in zip(server.pictures(before, "show"), server.pictures(after, "show"), strict=True):
-        assert np.abs(cv2.imread(str(a)).astype(int) - cv2.imread(str(b))).max() <= 1
+    assert np.abs(read(server, before, "show") - read(server, after, "show")).max() <= 1
 
 
 @pytest.mark.parametrize("prefix", ["../../escape", "/tmp/escape", "", ".."])

@@ -180,3 +180,10 @@ def test_a_mask_that_misses_the_body_gives_zero(caplog):
     found = solve_offsets(open_body(), (replace(plain, mask=mask),))
     assert (found == 0).all()
     assert "no outline" in caplog.text
+
+
+def test_a_body_outside_its_picture_gives_zero():
+    plain = source(pose(), None)
+    away = replace(plain.params.camera, center=torch.tensor([[-2000.0, 180.0]]))
+    moved = replace(plain, params=replace(plain.params, camera=away))
+    assert (solve_offsets(open_body(), (moved,)) == 0).all()
