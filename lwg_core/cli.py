@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from . import __version__
+from .background import METHODS
 from .body.files import load_params
 from .body.model import BodyModel
 from .body.open_body import open_body
@@ -100,7 +101,7 @@ def _shared(add) -> None:
         help="steps of training on the sources first")  # fmt: skip
     add("--generator", default="default", metavar="FILE", help="generator weights")
     add("--background", type=Path, metavar="IMG", help="put the person before this picture")
-    add("--fill", choices=("patch", "push_pull", "opencv"), default="patch",
+    add("--fill", choices=METHODS, default="patch",
         help="how the hole behind the person is filled")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--seed", type=int, default=0)

@@ -213,7 +213,13 @@ def place_background(background: Tensor, flow: FlowSequence) -> Tensor:
         shrunk = (max(1, round(height * shrink)), max(1, round(width * shrink)))
         background = F.interpolate(background, shrunk, mode="area")
         factor *= shrink
-    window = CropWindow(round(left * factor), round(top * factor), max(1, round(side * factor)))
+    left, top, side = round(left * factor), round(top * factor), max(1, round(side * factor))
+    # Beyond its edges the picture is mirrored: repeated edges would be streaks.
+    height, width = background.shape[-2:]
+    before_x, after_x = (min(max(n, 0), width - 1) for n in (-left, left + side - width))
+    before_y, after_y = (min(max(n, 0), height - 1) for n in (-top, top + side - height))
+    background = F.pad(background, (before_x, after_x, before_y, after_y), mode="reflect")
+    window = CropWindow(left + before_x, top + before_y, side)
     return torch.stack([crop_picture(picture, window, flow.size) for picture in background])
 
 

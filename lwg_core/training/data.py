@@ -55,7 +55,8 @@ class Disturbance:
     """How far inputs stray from the truth.
 
     no_mask: share of sources without a mask. matte: pixels (at 256 px) that a matte is grown or
-    eroded by, at most. pose: degrees per joint. shift: camera shift as a share of the image.
+    eroded by, at most. pose: degrees per joint, and shift: camera shift as a share of the image:
+    the largest standard deviations.
     """
 
     no_mask: float = 0.1
@@ -96,10 +97,11 @@ def disturb_matte(alpha: Tensor, rng: np.random.Generator, reach: int) -> Tensor
 
 
 def disturb_params(params: SmplParams, rng: np.random.Generator, how: Disturbance) -> SmplParams:
-    """Small errors of a recovered body: joint angles and camera."""
-    noise = torch.from_numpy(rng.standard_normal((len(params), 24, 3))).float()
+    """Errors of a recovered body, from none to ``how``: joint angles and camera."""
+    share = rng.random()
+    noise = share * torch.from_numpy(rng.standard_normal((len(params), 24, 3))).float()
     camera = params.camera
-    shift = torch.from_numpy(rng.standard_normal((len(params), 2))).float()
+    shift = share * torch.from_numpy(rng.standard_normal((len(params), 2))).float()
     camera = replace(camera, center=camera.center + shift * how.shift * camera.size[0])
     return replace(params, pose=params.pose + noise * np.deg2rad(how.pose), camera=camera)
 
@@ -160,7 +162,7 @@ class TrainingSet:
     def _item(self, record: Record) -> TrainingItem:
         rng, size = self.rng, self.size
         sources, targets = self._choose(len(record.params))
-        offsets = record.offsets * float(rng.random())
+        offsets = record.offsets * float(rng.random()) ** 0.5
         images = to_images(record.images, size)
         alphas = to_images(record.alphas[..., None], size)
         gain = torch.from_numpy(rng.uniform(0.8, 1.2, (1, 3, 1, 1))).float()

@@ -4,7 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lwg_core.flow.window import crop, crop_grid, move_to_source_window, person_window
+from lwg_core.flow.window import (
+    crop,
+    crop_grid,
+    move_to_source_window,
+    padded_window,
+    person_window,
+)
 
 
 def person(height, width, top, left, bottom, right):
@@ -24,6 +30,13 @@ def test_window_holds_the_person_in_multiples_of_eight(box):
 
 def test_empty_mask_gives_the_whole_image():
     assert person_window(torch.zeros(2, 1, 64, 48)) == (0, 0, 64, 48)
+
+
+def test_a_box_gets_its_padding_as_far_as_the_image_reaches():
+    assert padded_window((20, 30, 50, 40), 3, (96, 80)) == (17, 27, 40, 16)
+    assert padded_window((-9, -9, 120, 5), 4, (96, 80)) == (0, 0, 96, 16)
+    top, left, height, width = padded_window((200, 300, 210, 310), 4, (96, 80))
+    assert top + height <= 96 and left + width <= 80 and height == width == 8
 
 
 def test_flow_into_a_cropped_source_samples_the_same_pixels():

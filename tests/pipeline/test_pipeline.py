@@ -63,9 +63,10 @@ def flow(sources):
 
 
 def standing(size, x, scale, focal=None, frames=1):
-    """A person of average shape facing the camera, the pelvis at x px of the picture's width."""
+    """A person of average shape, arms lowered, the pelvis at x px of the picture's width."""
     pose = torch.zeros(frames, 24, 3)
     pose[:, 0, 0] = math.pi
+    pose[:, 16, 2], pose[:, 17, 2] = -1.2, 1.2
     center = torch.tensor([[float(x), size[0] * 0.5]]).repeat(frames, 1)
     camera = Camera(
         torch.full((frames,), float(scale)),
@@ -84,6 +85,7 @@ def standing(size, x, scale, focal=None, frames=1):
         ((400, 600), 580, 150),  # at the right border
         ((600, 300), 150, 280),  # portrait, the window is wider than the picture
         ((600, 300), 290, 280),
+        ((600, 500), 140, 280),
         ((300, 300), 150, 400),  # larger than the picture
     ],
 )
@@ -146,6 +148,17 @@ def test_a_background_of_another_aspect_covers_the_window_centred(flow):
     torch.testing.assert_close(
         cut, crop_picture(picture, CropWindow(100, 0, 100), (SIZE, SIZE)), atol=0.02, rtol=0
     )
+
+
+def test_beyond_its_edges_a_background_is_mirrored(flow):
+    torch.manual_seed(0)
+    picture = F.avg_pool2d(torch.rand(1, 3, *flow.canvas), 5, 1, 2)
+    half = flow.canvas[1] // 2
+    beyond = replace(flow, window=CropWindow(-half, 0, 2 * half))
+    cut = place_background(picture, beyond)[0]
+    left, right = cut[..., : SIZE // 2].flip(-1), cut[..., SIZE // 2 :]
+    torch.testing.assert_close(left[..., 2:-2], right[..., 2:-2], atol=0.1, rtol=0)
+    assert right.std() > 0.02
 
 
 def test_a_window_far_larger_than_the_picture_stays_cheap(flow):

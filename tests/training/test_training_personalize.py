@@ -14,13 +14,16 @@ from people import SIZE, small_generator, source  # noqa: E402
 from lwg_core.body.open_body import open_body  # noqa: E402
 from lwg_core.errors import InputError  # noqa: E402
 from lwg_core.training.personalize import (  # noqa: E402
+    METADATA_KEY,
     describe,
     draw_item,
     load_personalized,
     personalize,
     remove_flow,
     save_personalized,
+    sources_hash,
 )
+from lwg_core.weights import save_generator  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +48,12 @@ def test_same_seed_same_weights_base_untouched_weights_move(sources):
     assert torch.equal(first.tsf_att_reg[0].weight, base.tsf_att_reg[0].weight)
 
 
-def test_runs_where_nodes_run_in_inference_mode(sources):
+def test_runs_where_nodes_run_in_inference_mode():
     with torch.inference_mode():
+        made_there = source(0.0), source(3.1)
+        assert made_there[0].image.is_inference()
         generator, losses = personalize(
-            small_generator(), sources[:2], open_body(), steps=1, size=SIZE
+            small_generator(), made_there, open_body(), steps=1, size=SIZE
         )
     assert np.isfinite(losses).all() and not next(generator.parameters()).is_inference()
 
@@ -97,9 +102,43 @@ def test_a_stale_file_is_refused(tmp_path, sources):
         load_personalized(path, sources, small_generator(seed=9))
 
 
-def test_bad_steps_and_missing_mask_are_named(sources):
+def test_bad_input_is_named_before_the_first_step(sources):
+    def run(sources, steps=1):
+        personalize(small_generator(), sources, open_body(), steps, size=SIZE, progress=pytest.fail)
+
     with pytest.raises(InputError, match="steps"):
-        personalize(small_generator(), sources, open_body(), steps=0, size=SIZE)
-    bare = tuple(replace(s, mask=None) for s in sources)
-    with pytest.raises(InputError, match="mask"):
-        personalize(small_generator(), bare, open_body(), steps=1, size=SIZE)
+        run(sources, 0)
+    with pytest.raises(InputError, match="mask of every source"):
+        run((*sources[:2], replace(sources[2], mask=None)))
+    other = replace(sources[1], params=replace(sources[1].params, body_model="smpl"))
+    with pytest.raises(InputError, match="source 2 was recovered with the body model 'smpl'"):
+        run((sources[0], other))
+
+
+def test_the_hash_of_the_sources_covers_all_that_is_read(sources):
+    first, *rest = sources
+    known = sources_hash(sources)
+    assert sources_hash(tuple(sources)) == known
+    params, camera = first.params, first.params.camera
+    for change in (
+        {"image": first.image + 0.01},
+        {"mask": first.mask * 0.9},
+        {"mask": None},
+        {"offsets": torch.zeros(4)},
+        {"params": replace(params, pose=params.pose + 1e-3)},
+        {"params": replace(params, betas=params.betas + 1e-3)},
+        {"params": replace(params, camera=replace(camera, focal=torch.tensor([900.0])))},
+    ):
+        assert sources_hash((replace(first, **change), *rest)) != known, change
+    assert sources_hash(sources[::-1]) != known
+
+
+def test_a_spoiled_record_is_one_sentence(tmp_path):
+    for number, record in enumerate(("no json", "[]", '{"steps": 3}')):
+        path = tmp_path / f"{number}.safetensors"
+        save_generator(path, small_generator(), {METADATA_KEY: record})
+        with pytest.raises(InputError, match="record of the personalization"):
+            load_personalized(path)
+    save_generator(tmp_path / "plain.safetensors", small_generator())
+    with pytest.raises(InputError, match="not a personalized generator"):
+        load_personalized(tmp_path / "plain.safetensors")
