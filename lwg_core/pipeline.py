@@ -27,7 +27,7 @@ from .flow.masks import estimate_mask
 from .flow.offsets import solve_offsets
 from .flow.sequence import FlowSequence, LazyFlow
 from .flow.source import CropWindow, Source, Sources, check_sources, crop_picture, crop_source
-from .flow.window import Window, crop, crop_grid, padded_window
+from .flow.window import Window, crop, crop_grid, padded_window, person_box
 from .networks.bank import SourceBank
 from .networks.generator import AttLWBGenerator
 from .recovery.fit import FitResult, fit_keypoints
@@ -42,7 +42,6 @@ DECODED_MARGIN = 0.12  # of the person's longer side: context for the network
 LARGEST_BODY = 8  # pictures: a body beyond that is a wrong camera, not a close-up
 SMALLEST_BODY = 16  # px
 HANDS = (22, 23)  # joints
-_CHUNK = 32
 
 
 def recover(image: Tensor, keypoints: Keypoints, body: BodyModel) -> FitResult:
@@ -103,20 +102,6 @@ def target_window(target: SmplParams, body: BodyModel, offsets: Tensor | None) -
         )
     side = max(8, round(extent / WINDOW_FILL))
     return CropWindow(_place(left, right, side, width), _place(top, bottom, side, height), side)
-
-
-def person_box(
-    target: SmplParams, body: BodyModel, offsets: Tensor | None
-) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) in pixels of the mesh in all frames; NaN if it has no picture."""
-    boxes = []
-    for start in range(0, len(target), _CHUNK):
-        part = target.select(slice(start, start + _CHUNK))
-        points = part.camera.project(body.vertices(part.pose, part.betas, offsets))
-        points = points.where(points[..., 2:] > part.camera.near, torch.nan).flatten(0, 1)[:, :2]
-        boxes.append(torch.cat([points.amin(0), -points.amax(0)]))
-    left, top, right, bottom = torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1])
-    return float(left), float(top), float(right), float(bottom)
 
 
 def _place(low: float, high: float, side: int, limit: int) -> int:
@@ -267,13 +252,7 @@ def clip_window(flow: FlowSequence) -> Window:
     One for all frames: the network's normalisation sees the whole window, so a window that follows
     the person would change the picture a little from chunk to chunk.
     """
-    if isinstance(flow, LazyFlow):
-        left, top, right, bottom = person_box(flow.target, flow.prepared.body, flow.offsets)
-    else:
-        rows, columns = flow.frames.silhouette.amax((0, 1)).nonzero().T
-        if not len(rows):
-            return 0, 0, *flow.size
-        left, top, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    left, top, right, bottom = flow.person_box()
     box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
     margin = round(DECODED_MARGIN * max(box[2] - box[0], box[3] - box[1]))
     return padded_window(box, max(margin, min(flow.size) // BAND + 1), flow.size)

@@ -118,5 +118,7 @@ class FlowToTensors(io.ComfyNode):
             image_from_core(frames.warped),
             image_from_core(correspondence),
             mask_from_core(frames.silhouette),
-            MaterialisedFlow(flow.prepared, frames, flow.fps, flow.window, flow.canvas),
+            MaterialisedFlow(
+                flow.prepared, frames, flow.person_box(), flow.fps, flow.window, flow.canvas
+            ),
         )

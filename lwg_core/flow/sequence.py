@@ -18,6 +18,7 @@ from .chunk import FlowChunk
 from .compose import ComposeOptions, compose
 from .prepare import PreparedSources, prepare_sources
 from .source import CropWindow, Sources
+from .window import person_box
 
 SIDES = (64, 8192)
 
@@ -46,6 +47,10 @@ class FlowSequence(Protocol):
     def canvas(self) -> tuple[int, int] | None: ...
 
     def __len__(self) -> int: ...
+
+    def person_box(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) in pixels of the person over all frames."""
+        ...
 
     def chunk(self, start: int, stop: int, device=None) -> FlowChunk:
         """Frames start..stop-1 on ``device`` (default: the sequence's own)."""
@@ -103,6 +108,9 @@ class LazyFlow:
     def __len__(self) -> int:
         return len(self.target)
 
+    def person_box(self) -> tuple[float, float, float, float]:
+        return person_box(self.target, self.prepared.body, self.offsets)
+
     def chunk(self, start: int, stop: int, device=None) -> FlowChunk:
         _check_range(start, stop, len(self))
         prepared = self.prepared if device is None else self.prepared.to(device)
@@ -114,10 +122,15 @@ class LazyFlow:
 
 @dataclass(frozen=True)
 class MaterialisedFlow:
-    """Flow held as tensors: ``frames`` of a whole clip, to look at or to change."""
+    """Flow held as tensors: ``frames`` of a whole clip, to look at or to change.
+
+    box: (left, top, right, bottom) in pixels of the person over all frames, as ``person_box`` of
+    the sequence that the tensors came from.
+    """
 
     prepared: PreparedSources
     frames: FlowChunk
+    box: tuple[float, float, float, float]
     fps: float = 30.0
     window: CropWindow | None = None
     canvas: tuple[int, int] | None = None
@@ -128,6 +141,9 @@ class MaterialisedFlow:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def person_box(self) -> tuple[float, float, float, float]:
+        return self.box
 
     def chunk(self, start: int, stop: int, device=None) -> FlowChunk:
         _check_range(start, stop, len(self))
@@ -142,7 +158,7 @@ def materialise(flow: FlowSequence, chunk: int = 8, keep: torch.device | str = "
         for start in range(0, len(flow), chunk)
     ]
     return MaterialisedFlow(
-        flow.prepared, FlowChunk.cat(pieces), flow.fps, flow.window, flow.canvas
+        flow.prepared, FlowChunk.cat(pieces), flow.person_box(), flow.fps, flow.window, flow.canvas
     )
 
 

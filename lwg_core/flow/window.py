@@ -10,7 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..body.model import BodyModel
+from ..body.params import SmplParams
+
 Window = tuple[int, int, int, int]
+CHUNK = 32  # frames whose vertices are held at a time
 
 
 def person_window(masks: Tensor, margin: float = 0.08, multiple: int = 8) -> Window:
@@ -73,3 +77,17 @@ def move_to_source_window(grid: Tensor, size: tuple[int, int], window: Window) -
     y = ((grid[..., 1] + 1) / 2 * size[0] - top) / height * 2 - 1
     moved = torch.stack([x, y], -1)
     return torch.where((grid <= -2).all(-1, keepdim=True), grid, moved)
+
+
+def person_box(
+    target: SmplParams, body: BodyModel, offsets: Tensor | None
+) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixels of the mesh in all frames; NaN if it has no picture."""
+    boxes = []
+    for start in range(0, len(target), CHUNK):
+        part = target.select(slice(start, start + CHUNK))
+        points = part.camera.project(body.vertices(part.pose, part.betas, offsets))
+        points = points.where(points[..., 2:] > part.camera.near, torch.nan).flatten(0, 1)[:, :2]
+        boxes.append(torch.cat([points.amin(0), -points.amax(0)]))
+    left, top, right, bottom = torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1])
+    return float(left), float(top), float(right), float(bottom)

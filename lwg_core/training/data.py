@@ -21,7 +21,14 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ..body.model import PART_NAMES, BodyModel
 from ..body.params import SmplParams
 from ..errors import InputError
-from ..flow.compose import FlowChunk, compose, network_inputs, prepare_sources, source_inputs
+from ..flow.compose import (
+    ComposeOptions,
+    FlowChunk,
+    compose,
+    network_inputs,
+    prepare_sources,
+    source_inputs,
+)
 from ..flow.source import Source
 from ..flow.window import crop, crop_grid, move_to_source_window, person_window
 from ..synthetic.dataset import Record, load_record
@@ -210,7 +217,11 @@ class ItemStream(IterableDataset):
 
 
 def compose_targets(
-    sources: tuple[Source, ...], target: SmplParams, body: BodyModel, offsets: Tensor | None
+    sources: tuple[Source, ...],
+    target: SmplParams,
+    body: BodyModel,
+    offsets: Tensor | None,
+    options: ComposeOptions | None = None,
 ) -> tuple[FlowChunk, Tensor]:
     """Composition of ``target`` from ``sources``: the chunk and the source inputs (S, 8, h, w).
 
@@ -218,7 +229,7 @@ def compose_targets(
     """
     prepared = prepare_sources(sources, body)
     vertices = body.vertices(target.pose, target.betas, offsets)
-    chunk = compose(prepared, vertices, target.camera, target.camera.size)
+    chunk = compose(prepared, vertices, target.camera, target.camera.size, options)
     return chunk, source_inputs(prepared)
 
 
@@ -231,9 +242,10 @@ def make_item(
     alpha: Tensor,
     background: Tensor,
     margin: float | None = None,
+    options: ComposeOptions | None = None,
 ) -> TrainingItem:
     """Compose and, with a ``margin``, crop sources and targets to the person."""
-    chunk, inputs = compose_targets(sources, target, body, offsets)
+    chunk, inputs = compose_targets(sources, target, body, offsets, options)
     target_inputs = network_inputs(chunk)
     flow = chunk.flow.to_official()
     emphasis = FACE_EMPHASIS * (chunk.part == FACE).float()[:, None]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..body.model import BodyModel
 from ..errors import InputError
+from ..flow.compose import ComposeOptions
 from ..flow.offsets import solve_offsets
 from ..flow.source import Source
 from ..networks.generator import AttLWBGenerator
@@ -41,9 +42,18 @@ class Scores:
 
 
 def held_out_items(
-    folder: Path, body: BodyModel, size: int, people: int = 16, sources: tuple[int, ...] = (0, 1)
+    folder: Path,
+    body: BodyModel,
+    size: int,
+    people: int = 16,
+    sources: tuple[int, ...] = (0, 1),
+    naked: bool = False,
+    options: ComposeOptions | None = None,
 ) -> list[TrainingItem]:
-    """One item per test identity: ``sources`` as given, four targets spread over the rest."""
+    """One item per test identity: ``sources`` as given, four targets spread over the rest.
+
+    naked: without mesh offsets. options: of the composition. Both are for plainer baselines.
+    """
     files = sorted(Path(folder).glob("*.npz"))[:people]
     if not files:
         raise InputError(f"no test records (*.npz) in {folder}")
@@ -56,7 +66,7 @@ def held_out_items(
             Source(images[i] * 2 - 1, record_params(record, [i], body, size), alphas[i])
             for i in sources
         )
-        offsets = solve_offsets(body, bodies)
+        offsets = None if naked else solve_offsets(body, bodies)
         bodies = tuple(replace(b, offsets=offsets) for b in bodies)
         rest = [i for i in range(len(record.params)) if i not in (0, 1)]
         chosen = [rest[k * len(rest) // 4] for k in range(4)]
@@ -69,6 +79,7 @@ def held_out_items(
                 images[chosen] * 2 - 1,
                 alphas[chosen],
                 (background * 2 - 1).expand(len(chosen), -1, -1, -1),
+                options=options,
             )
         )
     return items
