@@ -11,7 +11,6 @@ where 1 is as sharp as the truth.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -20,9 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from lwg_core.background import fill_background  # noqa: E402
+from lwg_core.background import fill_background
 
 METHODS = ("push_pull", "opencv", "patch")
 

@@ -12,27 +12,23 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from lwg_core.body.model import BodyModel, vertex_normals  # noqa: E402
-from lwg_core.body.open_body import open_body  # noqa: E402
-from lwg_core.body.params import SmplParams  # noqa: E402
-from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle  # noqa: E402
-from lwg_core.flow.compose import BAND, compose, prepare_sources  # noqa: E402
-from lwg_core.flow.source import Source, source_vertices  # noqa: E402
-from lwg_core.flow.surface import extend, see_surface  # noqa: E402
-from lwg_core.flow.synthesis import synthesize  # noqa: E402
-from lwg_core.flow.visibility import MIN_FACING, cells, facing  # noqa: E402
-from lwg_core.render.camera import Camera  # noqa: E402
-from lwg_core.render.raster import interpolate, rasterize  # noqa: E402
+from lwg_core.body.model import BodyModel, vertex_normals
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
+from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from lwg_core.flow.compose import BAND, compose, prepare_sources
+from lwg_core.flow.source import Source, source_vertices
+from lwg_core.flow.surface import extend, see_surface
+from lwg_core.flow.synthesis import synthesize
+from lwg_core.flow.visibility import MIN_FACING, cells, facing
+from lwg_core.render.camera import Camera
+from lwg_core.render.raster import interpolate, rasterize
 
 
 def pose(yaw: float, arms: float) -> Tensor:

@@ -13,18 +13,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig  # noqa: E402
+from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 
 TOLERANCE = 2e-5
 

@@ -16,22 +16,18 @@ import argparse
 import importlib.util
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from lwg_core.body.model import BodyModel  # noqa: E402
-from lwg_core.body.open_body import open_body  # noqa: E402
-from lwg_core.render.camera import Camera  # noqa: E402
-from lwg_core.render.pytorch3d_backend import nearest_faces as nearest_faces_pytorch3d  # noqa: E402
-from lwg_core.render.raster import interpolate, rasterize  # noqa: E402
-from lwg_core.render.spans import nearest_faces  # noqa: E402
+from lwg_core.body.model import BodyModel
+from lwg_core.body.open_body import open_body
+from lwg_core.render.camera import Camera
+from lwg_core.render.pytorch3d_backend import nearest_faces as nearest_faces_pytorch3d
+from lwg_core.render.raster import interpolate, rasterize
+from lwg_core.render.spans import nearest_faces
 
 
 def turning_body(body: BodyModel, frames: int, size: int) -> Tensor:

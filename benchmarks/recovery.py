@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,17 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from lwg_core.body.model import BodyModel  # noqa: E402
-from lwg_core.body.open_body import open_body  # noqa: E402
-from lwg_core.body.params import SmplParams  # noqa: E402
-from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle  # noqa: E402
-from lwg_core.recovery.fit import fit_keypoints  # noqa: E402
-from lwg_core.recovery.keypoints import BODY_COUNT, Keypoints  # noqa: E402
-from lwg_core.recovery.projection import project_keypoints  # noqa: E402
-from lwg_core.render.camera import Camera  # noqa: E402
-from lwg_core.synthetic.motions import MOTIONS, motion  # noqa: E402
+from lwg_core.body.model import BodyModel
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
+from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from lwg_core.recovery.fit import fit_keypoints
+from lwg_core.recovery.keypoints import BODY_COUNT, Keypoints
+from lwg_core.recovery.projection import project_keypoints
+from lwg_core.render.camera import Camera
+from lwg_core.synthetic.motions import MOTIONS, motion
 
 SIZE, DISTANCE, PERSON = 512, 4.0, 384
 ACROBATIC = {"backflip", "cartwheel", "crawl", "getup_facedown", "getup_faceup", "roll", "sideflip"}

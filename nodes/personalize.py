@@ -36,8 +36,8 @@ class Personalize(io.ComfyNode):
             node_id="LWG_Personalize",
             display_name="Personalize",
             category=CATEGORY,
-            description="Trains a copy of the generator on the sources for a few steps. Worth it "
-            "from about four pictures; with one or two it changes little.",
+            description="Trains a copy of the generator on the sources for a few steps. The more "
+            "pictures, the more it brings.",
             search_aliases=["fine-tune", "train", "few-shot"],
             inputs=[
                 GeneratorType.Input(
@@ -49,7 +49,7 @@ class Personalize(io.ComfyNode):
                     default=80,
                     min=1,
                     max=10000,
-                    tooltip="Training steps: about half a second each on a CPU at size 256.",
+                    tooltip="Training steps; 80 are a good start. Slow on a CPU.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -69,6 +69,25 @@ class GeneratorConfig:
         halvings = len(self.background_widths) - 1 if self.background else 0
         return 2 ** max(len(self.widths), halvings)
 
+    @classmethod
+    def surface(
+        cls, widths: tuple[int, ...], res_blocks: int = 4, spade_hidden: int = 32
+    ) -> GeneratorConfig:
+        """Our own kind: surface inputs, copy gate, extended flow, nothing of training only."""
+        return cls(
+            widths=widths,
+            res_blocks=res_blocks,
+            spade_hidden=spade_hidden,
+            source_channels=8,
+            target_channels=8,
+            source_decoder=False,
+            key_conv=False,
+            copy_gate=True,
+            background=False,
+            inputs="surface",
+            flow_extension=True,
+        )
+
     def metadata(self) -> dict[str, str]:
         """The safetensors metadata entry that ``from_state_dict`` reads."""
         return {METADATA_KEY: json.dumps(asdict(self), sort_keys=True)}

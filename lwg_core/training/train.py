@@ -64,19 +64,8 @@ def arguments() -> argparse.Namespace:
 def build(args: argparse.Namespace) -> AttLWBGenerator:
     if args.weights:
         return load_generator(args.weights)
-    config = GeneratorConfig(
-        widths=tuple(int(w) for w in args.widths.split(",")),
-        res_blocks=args.res_blocks,
-        spade_hidden=args.spade_hidden,
-        source_channels=8,
-        target_channels=8,
-        source_decoder=False,
-        key_conv=False,
-        copy_gate=True,
-        background=False,
-        inputs="surface",
-        flow_extension=True,
-    )
+    widths = tuple(int(w) for w in args.widths.split(","))
+    config = GeneratorConfig.surface(widths, args.res_blocks, args.spade_hidden)
     return AttLWBGenerator.from_scratch(config, args.seed)
 
 

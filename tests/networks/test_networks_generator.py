@@ -10,19 +10,7 @@ from lwg_core.errors import InputError
 from lwg_core.networks.bank import SourceBank
 from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 
-SURFACE = GeneratorConfig(
-    widths=(8, 12, 16),
-    res_blocks=2,
-    spade_hidden=8,
-    source_channels=8,
-    target_channels=8,
-    source_decoder=False,
-    key_conv=False,
-    copy_gate=True,
-    background=False,
-    inputs="surface",
-    flow_extension=True,
-)
+SURFACE = GeneratorConfig.surface(widths=(8, 12, 16), res_blocks=2, spade_hidden=8)
 OFFICIAL = GeneratorConfig(
     widths=(8, 12, 16),
     res_blocks=2,

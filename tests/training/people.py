@@ -15,19 +15,7 @@ SIZE = 64
 
 
 def small_generator(seed=0):
-    config = GeneratorConfig(
-        widths=(8, 16, 24),
-        res_blocks=1,
-        spade_hidden=8,
-        source_channels=8,
-        target_channels=8,
-        source_decoder=False,
-        key_conv=False,
-        copy_gate=True,
-        background=False,
-        inputs="surface",
-        flow_extension=True,
-    )
+    config = GeneratorConfig.surface(widths=(8, 16, 24), res_blocks=1, spade_hidden=8)
     return AttLWBGenerator.from_scratch(config, seed)
 
 
