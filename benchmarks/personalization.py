@@ -42,7 +42,7 @@ def person(file: Path, body, size: int, count: int):
     unseen = list(range(len(record.params)))[-4:]
     if count > unseen[0]:
         raise SystemExit(f"{file} has {len(record.params)} pictures: too few for {count} sources")
-    images, alphas = to_images(record.images, size), to_images(record.alphas[..., None], size)
+    images, alphas = to_images(record.images, size), to_images(record.alphas, size)
     background = to_images(record.background[None], size) * 2 - 1
     sources = tuple(
         Source(images[i] * 2 - 1, record_params(record, [i], body, size), alphas[i])

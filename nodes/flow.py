@@ -117,7 +117,7 @@ class FlowToTensors(io.ComfyNode):
         return io.NodeOutput(
             image_from_core(frames.warped),
             image_from_core(correspondence),
-            mask_from_core(frames.silhouette),
+            mask_from_core(frames.coverage),
             MaterialisedFlow(
                 flow.prepared, frames, flow.person_box(), flow.fps, flow.window, flow.canvas
             ),

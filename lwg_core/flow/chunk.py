@@ -21,7 +21,8 @@ class FlowChunk:
     warped: (T, 3, H, W) I_syn in [-1, 1], 0 away from the person.
     visibility: (T, 1, H, W) in 0..1, how far ``warped`` shows source pixels (not filled texture).
     code: (T, 3, H, W) correspondence code, 0 outside the silhouette.
-    silhouette: (T, 1, H, W) 1 on the mesh.
+    silhouette: (T, 1, H, W) 1 on the mesh. coverage: (T, 1, H, W) in 0..1, the share of each pixel
+        that the mesh covers.
     head: (T, 1, H, W) in 0..1, smooth: head and face as one source shows them.
     part: (T, H, W) int64 index into PART_NAMES, -1 outside the silhouette.
     raster: the target meshes.
@@ -34,6 +35,7 @@ class FlowChunk:
     visibility: Tensor
     code: Tensor
     silhouette: Tensor
+    coverage: Tensor
     head: Tensor
     part: Tensor
     raster: Raster
@@ -71,5 +73,5 @@ def _merge(values: list, change: Callable[[list[Tensor]], Tensor]):
 
 
 def network_inputs(chunk: FlowChunk) -> Tensor:
-    """(T, 8, H, W) target stream: I_syn, code, silhouette, visibility."""
-    return torch.cat([chunk.warped, chunk.code, chunk.silhouette, chunk.visibility], 1)
+    """(T, 8, H, W) target stream: I_syn, code, coverage, visibility."""
+    return torch.cat([chunk.warped, chunk.code, chunk.coverage, chunk.visibility], 1)

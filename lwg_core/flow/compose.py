@@ -15,7 +15,7 @@ from torch import Tensor
 from ..body.model import vertex_normals
 from ..errors import InputError
 from ..render.camera import Camera
-from ..render.raster import rasterize
+from ..render.raster import coverage, rasterize
 from .chunk import FlowChunk, network_inputs
 from .field import SENTINEL, FlowField
 from .prepare import PreparedSources, prepare_sources, source_inputs
@@ -76,7 +76,8 @@ def compose(
     if cameras.size != size:
         cameras = cameras.resize(size)
     faces = prepared.body.faces
-    raster = rasterize(cameras.project(vertices), faces, size, near=cameras.near)
+    projected = cameras.project(vertices)
+    raster = rasterize(projected, faces, size, near=cameras.near)
     mask = raster.face_index >= 0
     normals = vertex_normals(vertices, faces)
     surface = see_surface(prepared, raster, facing(vertices, normals, cameras))
@@ -96,6 +97,7 @@ def compose(
         visibility=visibility,
         code=paint(surface.code, surface.index, shape).permute(0, 3, 1, 2),
         silhouette=mask[:, None].to(warped.dtype),
+        coverage=coverage(projected, faces, size, cameras.near),
         head=head,
         part=paint(surface.part[:, None], surface.index, shape, -1)[..., 0],
         raster=raster,

@@ -175,7 +175,7 @@ def erode(alpha: Tensor, radius: float) -> Tensor:
 
 
 def source_inputs(prepared: PreparedSources) -> Tensor:
-    """(S, 8, h, w) source stream: rgb * alpha, code, mesh silhouette, alpha."""
-    return torch.cat(
-        [prepared.image * prepared.alpha, prepared.code, prepared.silhouette, prepared.alpha], 1
-    )
+    """(S, 8, h, w) source stream: rgb * alpha, code, coverage by the mesh, alpha."""
+    drawn = torch.isfinite(prepared.depth)[:, None].to(prepared.alpha.dtype)
+    covered = F.avg_pool2d(drawn, drawn.shape[-1] // prepared.size[1])
+    return torch.cat([prepared.image * prepared.alpha, prepared.code, covered, prepared.alpha], 1)

@@ -38,6 +38,8 @@ class GeneratorConfig:
     source_decoder: the source stream also decodes to image and mask (used in training only).
     key_conv: the attention has a key convolution of its own, beside the query.
     copy_gate: a third head mixes the warped sources (first three target channels) into the colour.
+    full_size_skip: the heads also see the target inputs at full size, past the halvings, through a
+        residual block: what keeps the edge of the matte as sharp as the mesh's.
     background: a background network is part of the file; background_* are its shape.
     inputs: "official" (SMPL's face-code map) or "surface" (rest-pose surface coordinates, for any
         body model).
@@ -52,6 +54,7 @@ class GeneratorConfig:
     source_decoder: bool = True
     key_conv: bool = True
     copy_gate: bool = False
+    full_size_skip: bool = False
     background: bool = True
     background_channels: int = 4
     background_widths: tuple[int, ...] = (64, 128, 128, 256)
@@ -73,7 +76,7 @@ class GeneratorConfig:
     def surface(
         cls, widths: tuple[int, ...], res_blocks: int = 4, spade_hidden: int = 32
     ) -> GeneratorConfig:
-        """Our own kind: surface inputs, copy gate, extended flow, nothing of training only."""
+        """Our own kind: surface inputs, copy gate and full-size skip, extended flow."""
         return cls(
             widths=widths,
             res_blocks=res_blocks,
@@ -83,6 +86,7 @@ class GeneratorConfig:
             source_decoder=False,
             key_conv=False,
             copy_gate=True,
+            full_size_skip=True,
             background=False,
             inputs="surface",
             flow_extension=True,
@@ -130,6 +134,7 @@ class GeneratorConfig:
                 source_decoder="src_net.decoders.layers.0.0.weight" in keys,
                 key_conv="enc_attlwbs.0.fk.weight" in keys,
                 copy_gate="tsf_copy_reg.0.weight" in keys,
+                full_size_skip="tsf_full_size.main.0.weight" in keys,
                 background=background_convs > 0,
                 **background,
                 **options,

@@ -30,7 +30,7 @@ from ..errors import InputError
 from .attention import AttLWB, pool_flow, resize_flow, warp_features
 from .background_net import BackgroundNet
 from .bank import SourceBank
-from .blocks import Decoder, Encoder, ResBlock, SkipDecoder, conv_together, head
+from .blocks import Decoder, Encoder, ResBlock, SkipDecoder, conv3x3, conv_together, head
 from .config import GeneratorConfig
 
 __all__ = ["AttLWBGenerator", "GeneratorConfig", "SourceBank"]
@@ -63,6 +63,22 @@ class SourceNet(nn.Module):
         return torch.tanh(colour), torch.sigmoid(mask)
 
 
+class FullSizeSkip(nn.Module):
+    """x + conv(relu(conv([x, inputs]))), all at full size. Starts as the identity."""
+
+    def __init__(self, channels: int, inputs: int, operations) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            conv3x3(channels + inputs, channels, operations),
+            nn.ReLU(inplace=True),
+            conv3x3(channels, channels, operations),
+        )
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """x: (N, channels, H, W); inputs: (N, inputs, H, W)."""
+        return x + self.main(torch.cat([x, inputs.to(x.dtype)], dim=1))
+
+
 class AttLWBGenerator(nn.Module):
     """See the module's docstring. ``operations``: where the layers come from, see blocks.py."""
 
@@ -87,6 +103,8 @@ class AttLWBGenerator(nn.Module):
         self.res_attlwbs = nn.ModuleList(attention(widths[-1]) for _ in range(config.res_blocks))
         self.res_blocks = residual_blocks(config, operations)
         self.tsf_net_dec = SkipDecoder(widths, operations)
+        if config.full_size_skip:
+            self.tsf_full_size = FullSizeSkip(widths[0], config.target_channels, operations)
         self.tsf_img_reg = head(widths[0], 3, operations)
         self.tsf_att_reg = head(widths[0], 1, operations)
         if config.copy_gate:
@@ -97,7 +115,8 @@ class AttLWBGenerator(nn.Module):
         """A generator to be trained, float32 on the CPU; the global random state is left alone.
 
         PyTorch's default initialisation, except that each block starts near plain instance
-        normalisation (small gamma and beta) and the copy gate starts near the warped sources.
+        normalisation (small gamma and beta), the copy gate starts near the warped sources, and the
+        full-size skip starts as the identity.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -109,6 +128,9 @@ class AttLWBGenerator(nn.Module):
                     conv.bias.zero_()
             if config.copy_gate:
                 model.tsf_copy_reg[0].bias.fill_(1.0)
+            if config.full_size_skip:
+                nn.init.zeros_(model.tsf_full_size.main[-1].weight)
+                nn.init.zeros_(model.tsf_full_size.main[-1].bias)
         return model
 
     def encode(self, source_inputs: Tensor) -> SourceBank:
@@ -165,6 +187,8 @@ class AttLWBGenerator(nn.Module):
         for block, attlwb in zip(self.res_blocks, self.res_attlwbs, strict=True):
             x = attlwb(block(x), next(warped))
         x = self.tsf_net_dec(x, skips[:-1])
+        if self.config.full_size_skip:
+            x = self.tsf_full_size(x, target_inputs)
         heads = [self.tsf_img_reg[0], self.tsf_att_reg[0]]
         if self.config.copy_gate:
             heads.append(self.tsf_copy_reg[0])

@@ -2,8 +2,8 @@
 
 An item runs the same composition (``flow.compose``) that the nodes run, so the network sees in
 training what it will get later. What is disturbed on purpose, because users' inputs are never
-perfect: mattes (eroded, grown, blurred, or missing), source poses and cameras, and the share of the
-true clothing offsets that the mesh carries.
+perfect: mattes (eroded, grown, blurred, or missing), source poses and cameras, and the clothes that
+the mesh carries (solved from two mattes as at inference, or a share of the true ones).
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from ..flow.compose import (
     prepare_sources,
     source_inputs,
 )
+from ..flow.offsets import solve_offsets
 from ..flow.source import Source
 from ..flow.window import crop, crop_grid, move_to_source_window, person_window
-from ..synthetic.dataset import Record, load_record
+from ..synthetic.dataset import Record, body_fingerprint, load_record
 
 FACE = PART_NAMES.index("face")
 FACE_EMPHASIS = 6.0
+SOLVED_SHARE = 0.6  # of the items: mesh offsets solved from mattes, skirts and all, as at inference
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class Disturbance:
 
 
 def to_images(pictures: np.ndarray, size: int) -> Tensor:
-    """uint8 (N, H, W, C) -> float (N, C, size, size) in [0, 1], area-averaged when shrunk."""
+    """uint8 (N, H, W, C) or (N, H, W) -> float (N, C, size, size) in [0, 1], area-averaged."""
+    if pictures.ndim == 3:
+        pictures = pictures[..., None]
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     if images.shape[-1] == size:
         return images
@@ -113,6 +117,14 @@ def disturb_params(params: SmplParams, rng: np.random.Generator, how: Disturbanc
     return replace(params, pose=params.pose + noise * np.deg2rad(how.pose), camera=camera)
 
 
+@dataclass(frozen=True)
+class PooledPerson:
+    """A record in memory. solved: (V,) mesh offsets from the mattes of its front and back view."""
+
+    record: Record
+    solved: Tensor
+
+
 class TrainingSet:
     """Endless items from a folder of records, a small pool of which is held in memory.
 
@@ -139,7 +151,8 @@ class TrainingSet:
         self.pool_size = pool
         self.reuse = reuse
         self.disturbance = disturbance or Disturbance()
-        self.pool: list[Record] = []
+        self.pool: list[PooledPerson] = []
+        self.fingerprint = body_fingerprint(body)
 
     def __iter__(self) -> Iterator[TrainingItem]:
         while True:
@@ -149,11 +162,20 @@ class TrainingSet:
                 self.pool[int(self.rng.integers(self.pool_size))] = self._fresh()
             yield self._item(self.pool[int(self.rng.integers(self.pool_size))])
 
-    def _fresh(self) -> Record:
+    def _fresh(self) -> PooledPerson:
         files = sorted(self.folder.glob("*.npz"))
         if not files:
             raise InputError(f"no training records (*.npz) in {self.folder}")
-        return load_record(files[int(self.rng.integers(len(files)))])
+        path = files[int(self.rng.integers(len(files)))]
+        record = load_record(path)
+        if record.fingerprint != self.fingerprint:
+            raise InputError(f"{path} was made with another body; generate the records again")
+        images, alphas = to_images(record.images, self.size), to_images(record.alphas, self.size)
+        views = (
+            Source(images[i] * 2 - 1, record_params(record, [i], self.body, self.size), alphas[i])
+            for i in (0, 1)
+        )
+        return PooledPerson(record, solve_offsets(self.body, tuple(views)))
 
     def _choose(self, count: int) -> tuple[list[int], list[int]]:
         """Source and target pictures; mostly the front and back views, never the targets."""
@@ -166,12 +188,14 @@ class TrainingSet:
         chosen = self.rng.choice(others, min(self.targets, len(others)), replace=False)
         return [int(i) for i in sources], [int(i) for i in chosen]
 
-    def _item(self, record: Record) -> TrainingItem:
-        rng, size = self.rng, self.size
+    def _item(self, person: PooledPerson) -> TrainingItem:
+        rng, size, record = self.rng, self.size, person.record
         sources, targets = self._choose(len(record.params))
         offsets = record.offsets * float(rng.random()) ** 0.5
+        if rng.random() < SOLVED_SHARE:
+            offsets = person.solved
         images = to_images(record.images, size)
-        alphas = to_images(record.alphas[..., None], size)
+        alphas = to_images(record.alphas, size)
         gain = torch.from_numpy(rng.uniform(0.8, 1.2, (1, 3, 1, 1))).float()
         images = (images * gain).clamp(max=1)
         foregrounds = (to_images(record.foregrounds, size) * gain).clamp(max=1)
@@ -190,7 +214,7 @@ class TrainingSet:
             )
         if rng.random() < 0.5:
             other = self.pool[int(rng.integers(len(self.pool)))]
-            background = to_images(other.background[None], size)
+            background = to_images(other.record.background[None], size)
         image = (foregrounds[targets] + (1 - alphas[targets]) * background).clamp(max=1)
         return make_item(
             tuple(bodies),
@@ -254,7 +278,7 @@ def make_item(
         window = person_window(inputs[:, 6:8].amax(1, keepdim=True), margin)
         inputs = crop(inputs, window)
         flow = move_to_source_window(flow, tuple(size), window)
-        window = person_window(torch.maximum(alpha, chunk.silhouette), margin)
+        window = person_window(torch.maximum(alpha, chunk.coverage), margin)
         target_inputs, image, alpha, background, emphasis = (
             crop(t, window) for t in (target_inputs, image, alpha, background, emphasis)
         )

@@ -60,7 +60,7 @@ def held_out_items(
     items = []
     for file in files:
         record = load_record(file)
-        images, alphas = to_images(record.images, size), to_images(record.alphas[..., None], size)
+        images, alphas = to_images(record.images, size), to_images(record.alphas, size)
         background = to_images(record.background[None], size)
         bodies = tuple(
             Source(images[i] * 2 - 1, record_params(record, [i], body, size), alphas[i])

@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -63,10 +63,20 @@ def arguments() -> argparse.Namespace:
 
 def build(args: argparse.Namespace) -> AttLWBGenerator:
     if args.weights:
-        return load_generator(args.weights)
+        return with_full_size_skip(load_generator(args.weights), args.seed)
     widths = tuple(int(w) for w in args.widths.split(","))
     config = GeneratorConfig.surface(widths, args.res_blocks, args.spade_hidden)
     return AttLWBGenerator.from_scratch(config, args.seed)
+
+
+def with_full_size_skip(generator: AttLWBGenerator, seed: int) -> AttLWBGenerator:
+    """The same generator; one without the full-size skip gets one that does nothing yet."""
+    if generator.config.full_size_skip:
+        return generator
+    config = replace(generator.config, full_size_skip=True)
+    grown = AttLWBGenerator.from_scratch(config, seed)
+    grown.load_state_dict({**grown.state_dict(), **generator.state_dict()})
+    return grown
 
 
 def join_processes(device: str) -> torch.device:

@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..errors import InputError
 from ..networks.generator import AttLWBGenerator
 from .data import TrainingItem
 from .losses import generator_loss
@@ -94,7 +95,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             self.generator.parameters(), schedule.rate, betas=(0.9, 0.99)
         )
-        self.step = 0
+        self.step = self.saved = 0
         self.samples = 0
         self.seconds = 0.0
         module: nn.Module = ItemLoss(self.generator, half)
@@ -119,6 +120,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.samples = state["step"], state["samples"]
+        self.saved = self.step
         self.seconds = state["seconds"]
         return True
 
@@ -138,6 +140,7 @@ class Trainer:
             temporary,
         )
         os.replace(temporary, self.checkpoint)
+        self.saved = self.step
 
     def run(
         self, items: Iterator[TrainingItem], every: int, report, save_every: float = 120.0
@@ -169,6 +172,11 @@ class Trainer:
             group["lr"] = self.schedule.at(self.step, progress)
         item = item.to(self.device)
         loss = self.loss(item)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss of step {self.step + 1} is not finite; lower --rate or look for broken "
+                f"records, then run again: {self.checkpoint} holds the state of step {self.saved}"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 5.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lwg_core.errors import InputError
-from lwg_core.render.raster import interpolate, rasterize, silhouette
+from lwg_core.render.raster import coverage, interpolate, rasterize, silhouette
 from lwg_core.render.spans import SUBPIXELS, nearest_faces
 
 FAR = float("inf")
@@ -255,6 +255,17 @@ def test_degenerate_and_off_screen_faces_draw_nothing(corners):
     got = rasterize(torch.tensor(corners)[None], torch.tensor([[0, 1, 2]]), (11, 12))
     assert (got.face_index == -1).all() and (got.barycentric == 0).all()
     assert (got.depth == FAR).all() and (silhouette(got) == 0).all()
+
+
+def test_partial_coverage_is_the_mean_of_four_samples():
+    vertices, faces = soup(3, size=(24, 32), frames=2)
+    share = coverage(vertices, faces, (24, 32))
+    samples = torch.zeros(2, 1, 24, 32)
+    for x, y in ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)):
+        moved = vertices - torch.tensor([x, y, 0.0])
+        samples += silhouette(rasterize(moved, faces, (24, 32))) / 4
+    torch.testing.assert_close(share, samples, atol=0, rtol=0)
+    assert set(share.unique().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
 def test_no_faces_and_no_visible_faces():

@@ -13,7 +13,7 @@ from people import painted, person, source  # noqa: E402
 
 from lwg_core.body.open_body import open_body  # noqa: E402
 from lwg_core.errors import InputError  # noqa: E402
-from lwg_core.render.raster import rasterize, silhouette  # noqa: E402
+from lwg_core.render.raster import coverage  # noqa: E402
 from lwg_core.synthetic.dataset import make_record, save_record  # noqa: E402
 from lwg_core.training import data  # noqa: E402
 from lwg_core.training.data import ItemStream, TrainingSet, make_item  # noqa: E402
@@ -64,6 +64,28 @@ def test_targets_are_never_sources(folder):
     assert all(len(targets) == min(4, 7 - len(sources)) for sources, targets in chosen)
 
 
+def test_items_carry_solved_and_true_clothes(folder, monkeypatch):
+    """Without solved offsets a skirt's silhouette at inference would be new to the network."""
+    training = TrainingSet(folder, open_body(), SIZE, 0, targets=1, pool=2)
+    person = training._fresh()
+    assert person.solved.abs().max() > 0.005
+    used = []
+    make = data.make_item
+    monkeypatch.setattr(data, "make_item", lambda *a, **k: used.append(a[3]) or make(*a, **k))
+    training.pool = [person]
+    for _ in range(12):
+        training._item(person)
+    solved = [torch.equal(offsets, person.solved) for offsets in used]
+    assert any(solved) and not all(solved)
+
+
+def test_records_of_another_body_are_refused(folder):
+    body = open_body()
+    other = replace(body, v_template=body.v_template * 1.01)
+    with pytest.raises(InputError, match="made with another body"):
+        next(iter(TrainingSet(folder, other, SIZE, 0)))
+
+
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no training records \(\*.npz\) in"):
         next(iter(TrainingSet(tmp_path, open_body(), SIZE, 0)))
@@ -95,5 +117,5 @@ def test_a_target_keeps_its_own_shape():
     image, alpha = painted(target)
     item = make_item((source(0.0),), target, body, None, image[None], alpha[None], image[None] * 0)
     points = target.camera.project(body.vertices(target.pose, betas))
-    expected = silhouette(rasterize(points, body.faces, (SIZE, SIZE)))
+    expected = coverage(points, body.faces, (SIZE, SIZE))
     assert torch.equal(item.target_inputs[:, 6:7], expected)

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ sys.path.append(str(Path(__file__).parent))
 from people import painted, person, small_generator, source  # noqa: E402
 
 from lwg_core.body.open_body import open_body  # noqa: E402
+from lwg_core.errors import InputError  # noqa: E402
+from lwg_core.networks.generator import AttLWBGenerator  # noqa: E402
 from lwg_core.training.data import make_item  # noqa: E402
 from lwg_core.training.evaluate import score_generator, warp_baselines  # noqa: E402
+from lwg_core.training.train import with_full_size_skip  # noqa: E402
 from lwg_core.training.trainer import Schedule, Trainer  # noqa: E402
 
 
@@ -64,6 +68,28 @@ def test_training_lowers_the_loss(tmp_path, item):
     before = float(trainer.loss(item))
     trainer.run(itertools.repeat(item), every=1000, report=lambda t: None)
     assert float(trainer.loss(item)) < 0.7 * before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, item):
+    broken = replace(item, image=item.image * float("nan"))
+    trainer = Trainer(small_generator(), Schedule(5, 1e9), tmp_path / "run", half=False)
+    trainer.save()
+    with pytest.raises(InputError, match=r"step 1 .*checkpoint\.pt.* of step 0"):
+        trainer.run(itertools.repeat(broken), every=1000, report=lambda t: None)
+    assert all(p.isfinite().all() for p in trainer.generator.parameters())
+
+
+def test_older_weights_get_a_skip_that_changes_nothing(item):
+    plain = AttLWBGenerator.from_scratch(replace(small_generator().config, full_size_skip=False))
+    grown = with_full_size_skip(plain, seed=0)
+    assert grown.config.full_size_skip and with_full_size_skip(grown, seed=0) is grown
+    with torch.no_grad():
+        pairs = zip(*(run_once(model, item) for model in (plain, grown)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def run_once(model, item):
+    return model.decode(model.encode(item.source_inputs), item.target_inputs, item.flow)
 
 
 def test_scores_of_the_truth_are_perfect_and_baselines_are_ordered(item):
