@@ -1,4 +1,4 @@
-"""Command line: imitate, motions, synth, demo. Exit code 2 and one sentence for bad input."""
+"""Command line: imitate, recover, motions, synth, demo. Exit code 2, one sentence for bad input."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from . import __version__
-from .background import METHODS
+from .background import METHODS, check_method
 from .body.files import load_params
 from .body.model import BodyModel
 from .body.open_body import open_body
 from .body.params import SmplParams
+from .cli_recover import add_recover
 from .errors import InputError
+from .files import make_folder
 from .flow.source import MAX_SOURCES, Source
 from .flow.targets import CAMERA_STRATEGIES, imitate
 from .networks.generator import AttLWBGenerator
-from .pictures import VideoWriter, contact_sheet, make_folder, read_image, read_mask, write_image
+from .pictures import (
+    VideoWriter,
+    check_rate,
+    contact_sheet,
+    read_image,
+    read_mask,
+    write_image,
+)
 from .pipeline import (
     check_generator,
     check_size,
@@ -36,7 +46,8 @@ from .pipeline import (
     source_background,
     with_offsets,
 )
-from .recovery.keypoints import parse_pose_keypoints
+from .recovery.importers import load_motion_file
+from .recovery.keypoints import Keypoints, parse_pose_keypoints
 from .synthetic.motions import MOTIONS, motion
 from .synthetic.people import SEEDS_PER_CALL, write_people
 from .training.personalize import MOST_STEPS, personalize
@@ -67,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
     add("--body", type=Path, action="append", default=[], metavar="NPZ",
         help="recovered body of each picture, instead of keypoints")  # fmt: skip
     add("--motion", required=True, metavar="NAME_OR_FILE",
-        help="built-in clip (see 'motions') or an npz of SMPL poses")  # fmt: skip
+        help="built-in clip (see 'motions') or a file: ours, AMASS, 4D-Humans, WHAM, GVHMR, "
+        "EasyMocap, BVH")  # fmt: skip
     add("--output", type=Path, required=True, metavar="OUT.mp4")
     add("--camera", choices=CAMERA_STRATEGIES, default="travel")
     _shared(add)
@@ -84,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     add("--size", type=int, default=512)
     add("--seed", type=int, default=0)
     people.set_defaults(run=run_synth)
+
+    add_recover(commands)
 
     demo = commands.add_parser("demo", help="the main job on a built-in person")
     add = demo.add_argument
@@ -102,7 +116,10 @@ def _shared(add) -> None:
     add("--generator", default="default", metavar="FILE", help="generator weights")
     add("--background", type=Path, metavar="IMG", help="put the person before this picture")
     add("--fill", choices=METHODS, default="patch",
-        help="how the hole behind the person is filled")  # fmt: skip
+        help="how the hole behind the person is filled; 'generator': by the background network "
+        "of generator weights that have one, as the official ones")  # fmt: skip
+    add("--background-generator", type=Path, metavar="FILE",
+        help="weights for --fill generator (default: those of --generator)")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--seed", type=int, default=0)
 
@@ -125,6 +142,15 @@ def check_range(option: str, value: int, low: int, high: int) -> None:
         raise InputError(f"--{option} {value} is not possible; use {low} to {high}")
 
 
+@contextmanager
+def about(path: Path | str) -> Iterator[None]:
+    """Errors name the file that they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def load_motion(name: str, frames: int | None) -> SmplParams:
     """A built-in clip by name, or a file; at most ``frames`` frames (built-in clips loop)."""
     if frames is not None:
@@ -132,21 +158,14 @@ def load_motion(name: str, frames: int | None) -> SmplParams:
     if name in MOTIONS:
         return motion(name, frames=frames)
     path = Path(name)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(
             f"--motion {name}: neither a built-in clip ({', '.join(MOTIONS)}) nor a file"
         )
-    clip = load_params(path)
+    clip = load_motion_file(path)[0]
+    with about(path):
+        check_rate(clip.fps)
     return clip if frames is None else clip.select(slice(0, frames))
-
-
-@contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Errors name the file that they are about."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def check_given(args: argparse.Namespace) -> None:
@@ -170,27 +189,40 @@ def check_given(args: argparse.Namespace) -> None:
 
 
 def load_sources(args: argparse.Namespace, body: BodyModel) -> tuple[Source, ...]:
-    """Sources of the command line: picture, body or keypoints, mask, in the order given."""
+    """Sources of the command line: picture, body or keypoints, mask, in the order given.
+
+    All files are read, and refused, before the first body is fitted.
+    """
+    images = [read_image(path) for path in args.source]
+    sizes = [(image.shape[1], image.shape[2]) for image in images]
+    masks = [read_mask(*pair) for pair in zip(args.mask, sizes, strict=False)]
+    files = args.body or args.keypoints
+    if args.body:
+        given = [load_params(path) for path in files]
+    else:
+        given = [read_keypoints(*pair) for pair in zip(files, sizes, strict=True)]
     sources = []
-    for i, path in enumerate(tqdm(args.source, desc="sources", unit="picture")):
-        image = read_image(path)
-        mask = read_mask(args.mask[i]) if args.mask else None
-        if args.body:
-            params = load_params(args.body[i])
-        else:
-            params = fit_body(args.keypoints[i], image, body)
-        with about(path):
-            sources.append(make_source(image, params, body, mask))
+    with tqdm(total=len(images), desc="sources", unit="picture") as bar:
+        for i, image in enumerate(images):
+            with about(files[i]):
+                params = given[i] if args.body else fit_body(files[i], image, given[i], body)
+                sources.append(make_source(image, params, body, masks[i] if masks else None))
+            bar.update(1)
     return with_offsets(tuple(sources), body)
 
 
-def fit_body(path: Path, image: Tensor, body: BodyModel) -> SmplParams:
-    """The body whose keypoints in ``image`` (3, H, W) a file holds."""
+def read_keypoints(path: Path, size: tuple[int, int]) -> Keypoints:
+    """The keypoints of a file, of one picture of (height, width) pixels."""
     with about(path):
-        keypoints = parse_pose_keypoints(path, (image.shape[1], image.shape[2]))
+        keypoints = parse_pose_keypoints(path, size)
         if len(keypoints) != 1:
             raise InputError(f"POSE_KEYPOINT: {len(keypoints)} frames for one picture; give one")
-        fit = recover(image, keypoints, body)
+    return keypoints
+
+
+def fit_body(path: Path, image: Tensor, keypoints: Keypoints, body: BodyModel) -> SmplParams:
+    """The body whose keypoints in ``image`` (3, H, W) the file ``path`` held."""
+    fit = recover(image, keypoints, body)
     log.info("%s: body fitted, %.1f px mean error", path, float(fit.error_px[0]))
     if not bool(fit.params.valid[0]):
         log.warning("%s: the body fit is doubtful: %s", path, fit.messages[0])
@@ -199,12 +231,13 @@ def fit_body(path: Path, image: Tensor, body: BodyModel) -> SmplParams:
 
 @dataclass(frozen=True)
 class Job:
-    """What a clip is made with, beside its sources."""
+    """What a clip is made with, beside its sources. painter: whose network fills the background."""
 
     device: torch.device
     clip: SmplParams
     video: VideoWriter
     generator: AttLWBGenerator
+    painter: AttLWBGenerator | None
     background: Tensor | None
 
 
@@ -218,16 +251,34 @@ def open_job(args: argparse.Namespace, output: Path) -> Job:
     video = VideoWriter(output, clip.fps)
     background = None if args.background is None else read_image(args.background)
     generator = load_generator(args.generator)
-    check_generator(generator)
-    return Job(device, clip, video, generator.to(device), background)
+    with about(args.generator):
+        check_generator(generator)
+    painter = load_painter(args, generator, device)
+    return Job(device, clip, video, generator.to(device), painter, background)
+
+
+def load_painter(
+    args: argparse.Namespace, generator: AttLWBGenerator, device: torch.device
+) -> AttLWBGenerator | None:
+    """The generator whose background network --fill generator uses; None for other fills."""
+    path = args.background_generator
+    if args.fill != "generator":
+        if path is not None:
+            raise InputError(f"--background-generator {path} is for --fill generator only")
+        return None
+    painter = generator if path is None else load_generator(path)
+    with about(path or f"--generator {args.generator}"):
+        check_method("generator", painter)
+    return painter.to(device)
 
 
 def render_clip(
     args: argparse.Namespace, job: Job, sources: tuple[Source, ...], body: BodyModel, camera: str
 ) -> list[Tensor]:
     """Run the chain to a video; returns a few frames for a contact sheet."""
-    target = imitate(sources[0].params, job.clip, body, camera, sources[0].offsets)
-    flow = compose(sources, target, body, args.size)
+    with about(f"--motion {args.motion}"):
+        target = imitate(sources[0].params, job.clip, body, camera, sources[0].offsets)
+        flow = compose(sources, target, body, args.size)
     generator, picture = job.generator, job.background
     if args.personalize:
         with tqdm(total=args.personalize, desc="personalize", unit="step") as bar:
@@ -240,6 +291,7 @@ def render_clip(
             picture = source_background(
                 sources[0], body, args.fill, seed=args.seed,
                 progress=lambda share: bar.update(int(share * 100) - bar.n),
+                generator=job.painter,
             )  # fmt: skip
     background = place_background(picture[None], flow)
     keep = {round(k * (len(flow) - 1) / 5) for k in range(6)}
@@ -310,6 +362,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 = done, 2 = bad input, 130 = interrupted."""
     args = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # What OpenCV says about broken pictures comes in our own words.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         args.run(args)
     except InputError as error:

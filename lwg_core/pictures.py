@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +13,11 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
+from .files import atomic_path, make_folder, part_of, put_in_place, writing
 
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 8192
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 def read_image(path: str | Path) -> Tensor:
@@ -30,15 +31,29 @@ def read_image(path: str | Path) -> Tensor:
     return torch.from_numpy(pixels[..., ::-1].copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def read_mask(path: str | Path) -> Tensor:
-    """Read a mask as (1, H, W) in 0..1, 1 = person; its alpha channel if that says anything."""
+def read_mask(path: str | Path, size: tuple[int, int] | None = None) -> Tensor:
+    """Read a mask as (1, H, W) in 0..1, 1 = person; its alpha channel if that says anything.
+
+    size: (height, width) of the picture that it belongs to; InputError if it has another one.
+    """
     pixels = _read(path, cv2.IMREAD_UNCHANGED)
+    height, width = pixels.shape[:2]
+    if size is not None and (height, width) != tuple(size):
+        raise InputError(
+            f"mask {path} is {width}x{height} px; it must have the size of its picture, "
+            f"{size[1]}x{size[0]} px"
+        )
     limit = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
     if pixels.ndim == 3 and pixels.shape[2] == 4 and (pixels[..., 3] < limit).any():
         pixels = pixels[..., 3]
     elif pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY)
-    return torch.from_numpy(pixels.astype(np.float32) / limit)[None].clamp(0, 1)
+    mask = torch.from_numpy(pixels.astype(np.float32) / limit)[None].clamp(0, 1)
+    if not torch.isfinite(mask).all():
+        raise InputError(f"mask {path} holds NaN or infinite values")
+    if not (mask > 0.5).any():
+        raise InputError(f"mask {path} is empty; it must be white on the person, black elsewhere")
+    return mask
 
 
 def _read(path: str | Path, flags: int) -> np.ndarray:
@@ -64,28 +79,15 @@ def to_bytes(images: Tensor) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: Tensor) -> None:
-    """Write (3, H, W) in [-1, 1] as PNG or JPEG: to a temporary file first, then rename."""
+    """Write (3, H, W) in [-1, 1] as PNG or JPEG, whole or not at all."""
     path = Path(path)
     suffix = path.suffix or ".png"
     if not cv2.haveImageWriter(suffix):
-        raise InputError(f"cannot write {path}: unknown picture format '{suffix}'; use .png")
+        raise InputError(f"{path} cannot be written: '{suffix}' is no picture format; use .png")
     data = cv2.imencode(suffix, to_bytes(image[None])[0][..., ::-1])[1]
-    temporary = path.with_name(path.name + ".part")
     make_folder(path.parent)
-    try:
-        temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it; InputError if that is not possible."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {path}: {error.strerror or error}") from error
+    with atomic_path(path) as part:
+        part.write_bytes(data.tobytes())
 
 
 def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
@@ -100,6 +102,11 @@ def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
     return sheet
 
 
+def check_rate(fps: float) -> None:
+    if not 0.1 <= fps <= 1000:
+        raise InputError(f"a video of {fps:g} frames per second is not possible; 0.1 to 1000 are")
+
+
 class VideoWriter:
     """H.264 mp4, written frame by frame; appears under its name only when complete.
 
@@ -110,16 +117,15 @@ class VideoWriter:
     def __init__(self, path: str | Path, fps: float, quality: int = 18) -> None:
         """Checks what can be checked before there are frames; nothing is written yet."""
         self.path = Path(path)
-        if self.path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        if self.path.suffix.lower() not in CONTAINERS:
             raise InputError(f"output {path}: use a name that ends in .mp4, .mov or .mkv")
         if os.path.isdir(path):
             raise InputError(f"output {path} is a folder; give the name of a file")
         folder = next(p for p in self.path.absolute().parents if os.path.exists(p))
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
             raise InputError(f"output {path} cannot be written: {folder} is no writable folder")
-        if not 0.1 <= fps <= 1000:
-            raise InputError(f"a video of {fps:g} frames per second is not possible; 0.1 to 1000")
-        self.temporary = self.path.with_name(self.path.stem + ".part" + self.path.suffix)
+        check_rate(fps)
+        self.part = part_of(self.path)
         self.rate = Fraction(fps).limit_denominator(1001)
         self.quality = quality
         self.stream = None
@@ -128,8 +134,9 @@ class VideoWriter:
         import av
 
         make_folder(self.path.parent)
-        with self._named():
-            self.container = av.open(str(self.temporary), "w")
+        with writing(self.path):
+            kind = CONTAINERS[self.path.suffix.lower()]
+            self.container = av.open(str(self.part), "w", format=kind)
         return self
 
     def write(self, images: Tensor | Iterable[Tensor]) -> None:
@@ -143,28 +150,20 @@ class VideoWriter:
                 self.stream.pix_fmt = "yuv420p"
                 self.stream.options = {"crf": str(self.quality)}
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            with self._named():
+            with writing(self.path):
                 self.container.mux(self.stream.encode(frame))
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """A full disk and its like, as a sentence about this video."""
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def __exit__(self, kind, value, trace) -> None:
         whole = kind is None and self.stream is not None
         try:
-            with self._named():
+            with writing(self.path):
                 if whole:
                     self.container.mux(self.stream.encode())
                 self.container.close()
                 if whole:
-                    os.replace(self.temporary, self.path)
+                    put_in_place(self.part, self.path)
         except InputError:
             if kind is None:  # otherwise the error that brought us here is the one to tell
                 raise
         finally:
-            self.temporary.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .background import background_hole, fill_background
+from .background import background_hole, check_method, fill_background
 from .body.model import BodyModel
 from .body.params import SmplParams
 from .errors import InputError
@@ -117,8 +117,16 @@ def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 2
     target: T frames with cameras of the first source's picture. size: a multiple of 8, 64-1024.
     """
     check_size(size)
+    check_sources(sources, body)
     if target.camera is None:
         raise InputError("the target has no camera; make it with Imitate Motion first")
+    if target.betas is None:
+        target = replace(target, betas=sources[0].params.betas, body_model=body.id)
+    elif target.body_model != body.id:
+        raise InputError(
+            f"the target belongs to the body model '{target.body_model}', but the sources to "
+            f"'{body.id}'; make it with Imitate Motion from these sources"
+        )
     window = target_window(target, body, sources[0].offsets)
     camera = target.camera.crop(window.left, window.top, (window.side, window.side))
     return LazyFlow.build(
@@ -153,11 +161,15 @@ def source_background(
     limit: int = 768,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
+    generator: AttLWBGenerator | None = None,
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """The picture of ``source`` without its person, (3, H, W), at most ``limit`` px a side.
 
-    What the hands hold goes with the person.
+    What the hands hold goes with the person. generator, device: of the method "generator".
     """
+    check_method(method, generator)
+    check_sources((source,), body)
     height, width = source.size
     factor = min(1.0, limit / max(height, width))
     size = (round(height * factor), round(width * factor))
@@ -167,7 +179,7 @@ def source_background(
     joints = body.joints(source.params.pose, source.params.betas)
     hands = source.params.camera.project(joints)[0, HANDS, :2] * factor
     known = background_hole(mask, image, hands)
-    return fill_background(image, known, method, seed=seed, progress=progress)
+    return fill_background(image, known, method, seed, progress, generator, device)
 
 
 def mesh_silhouette(source: Source, body: BodyModel) -> Tensor:
@@ -227,7 +239,7 @@ def generate(
         raise InputError(
             f"background must be 1 picture or {len(flow)}, one per frame; got {len(background)}"
         )
-    window = clip_window(flow)
+    window = clip_window(flow, generator.config.multiple)
     inputs = source_inputs(flow.prepared).to(device)
     bank = generator.encode(inputs)
     if isinstance(flow, LazyFlow):  # moved once, not for every chunk
@@ -246,16 +258,20 @@ def generate(
             progress(stop, len(flow))
 
 
-def clip_window(flow: FlowSequence) -> Window:
+def clip_window(flow: FlowSequence, multiple: int = 8) -> Window:
     """The part of the frame that the person needs over the whole clip, for ``decode_window``.
+
+    multiple: its sides are divisible by it.
 
     One for all frames: the network's normalisation sees the whole window, so a window that follows
     the person would change the picture a little from chunk to chunk.
     """
     left, top, right, bottom = flow.person_box()
+    if not math.isfinite(left + top + right + bottom):
+        raise InputError("the target body does not lie in its picture in any frame")
     box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
     margin = round(DECODED_MARGIN * max(box[2] - box[0], box[3] - box[1]))
-    return padded_window(box, max(margin, min(flow.size) // BAND + 1), flow.size)
+    return padded_window(box, max(margin, min(flow.size) // BAND + 1), flow.size, multiple)
 
 
 def decode_window(

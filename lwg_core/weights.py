@@ -7,7 +7,6 @@ and shapes are checked against the architecture before a network is allocated.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import struct
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .errors import InputError
+from .files import atomic_path
 from .networks.generator import AttLWBGenerator, GeneratorConfig
 
 DEFAULT_GENERATOR = Path(__file__).parent / "assets" / "generator.safetensors"
@@ -47,8 +47,9 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .safetensors or .pth file")
     metadata: dict[str, str] = {}
+    kind = checkpoint_kind(path)
     try:
-        if path.suffix == ".safetensors":
+        if kind == "safetensors":
             with safe_open(path, framework="pt") as file:
                 # Copies: a tensor that maps the file would keep it from being replaced.
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
@@ -56,12 +57,28 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, *DAMAGED) as error:
-        reason = str(error).partition("\n")[0][:200]
         raise InputError(
             f"{path} cannot be read as weights: it is damaged, incomplete or holds more than "
-            f"tensors ({reason})"
+            "tensors; copy or download it again"
         ) from error
     return unwrap(tensors, path), metadata
+
+
+def checkpoint_kind(path: Path) -> str:
+    """Whose format the first bytes are, "safetensors" or "torch"; InputError for any other."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if start[8:] == b"{":  # after the header's length
+        return "safetensors"
+    if start.startswith((b"PK\3\4", b"\x80")):  # a zip archive, or a bare pickle
+        return "torch"
+    raise InputError(
+        f"{path} is no checkpoint, or nothing of one is left; give a whole .safetensors or .pth "
+        "file of weights"
+    )
 
 
 def unwrap(tensors, path: Path) -> dict[str, Tensor]:
@@ -150,27 +167,14 @@ def save_generator(
 
     metadata: more text to store; the generator's config is always stored.
     """
-    path = Path(path)
     tensors = {
         key: value.detach().to(device="cpu", dtype=dtype).contiguous()
         for key, value in model.state_dict().items()
     }
     check_finite(tensors, str(path))
     data = save(tensors, {**(metadata or {}), **model.config.metadata()})
-    write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes beside the path, then renames: readers see the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        if os.path.exists(temporary):
-            temporary.unlink()
+    with atomic_path(path) as part:
+        part.write_bytes(data)
 
 
 def weights_hash(source: Mapping[str, Tensor] | str | Path) -> str:

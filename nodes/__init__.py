@@ -4,13 +4,15 @@ from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
 from .background import InpaintBackground
-from .body import LoadBodyModel, PreviewBody, RecoverBodyFromKeypoints
+from .body import LoadBodyModel, PreviewBody
 from .example import ExamplePerson
 from .files import register_folders
 from .flow import ComposeFlow, FlowToTensors
 from .generator import Generate, LoadGenerator
-from .motion import ImitateMotion, LoadMotion
+from .motion import ImitateMotion, LoadMotion, SaveMotion, SmoothMotion
 from .personalize import LoadPersonalized, Personalize, SavePersonalized
+from .recovery import ImportBody, RecoverBodyFromKeypoints
+from .regressor import LoadRegressor, RecoverBodyFromImage
 from .source import AddSource
 
 
@@ -25,8 +27,13 @@ class LiquidWarpingExtension(ComfyExtension):
             ExamplePerson,
             LoadBodyModel,
             RecoverBodyFromKeypoints,
+            LoadRegressor,
+            RecoverBodyFromImage,
+            ImportBody,
             PreviewBody,
             LoadMotion,
+            SmoothMotion,
+            SaveMotion,
             AddSource,
             ImitateMotion,
             ComposeFlow,

@@ -18,14 +18,15 @@ FOLDER = "liquid_warping"
 BUILT_IN = "built-in"
 GENERATORS = (".safetensors", ".pth")
 BODY_MODELS = (".npz", ".pkl")
-MOTIONS = (".npz",)
+REGRESSORS = (".pt", ".pth", ".safetensors")
+MOTIONS = (".npz", ".pkl", ".pt", ".pth", ".json", ".bvh")
 
 
 def register_folders() -> None:
     """Models are read from models/liquid_warping and from what the save node writes."""
     for root in (folder_paths.models_dir, folder_paths.get_output_directory()):
         folder_paths.add_model_folder_path(FOLDER, os.path.join(root, FOLDER))
-    folder_paths.folder_names_and_paths[FOLDER][1].update(GENERATORS + BODY_MODELS)
+    folder_paths.folder_names_and_paths[FOLDER][1].update(GENERATORS + BODY_MODELS + REGRESSORS)
 
 
 def model_files(extensions: tuple[str, ...]) -> list[str]:
@@ -37,6 +38,12 @@ def model_path(name: str) -> str:
     if path is None:
         raise InputError(f"file {name!r} is not in models/{FOLDER}")
     return path
+
+
+def changed(name: str) -> tuple:
+    """A fingerprint of a model file: the node runs again when it was replaced."""
+    path = folder_paths.get_full_path(FOLDER, name)
+    return (name,) if path is None else (name, os.path.getmtime(path), os.path.getsize(path))
 
 
 def input_files(extensions: tuple[str, ...]) -> list[str]:
@@ -58,6 +65,16 @@ def finite(name: str, value: float) -> float:
     if not math.isfinite(value):
         raise InputError(f"{name} must be a finite number; got {value}")
     return value
+
+
+def new_output_file(prefix: str, suffix: str) -> tuple[str, str]:
+    """Path of a new file output/liquid_warping/<prefix>_00001_<suffix>, and its name there."""
+    if (problem := inside_output(prefix)) is not True:
+        raise InputError(problem)
+    root = os.path.join(folder_paths.get_output_directory(), FOLDER)
+    folder, stem, number, _, _ = folder_paths.get_save_image_path(prefix, root)
+    path = os.path.join(folder, f"{stem}_{number:05}_{suffix}")
+    return path, os.path.relpath(path, root)
 
 
 def inside_output(prefix: str) -> bool | str:

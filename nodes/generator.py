@@ -12,7 +12,7 @@ from ..lwg_core import pipeline
 from ..lwg_core.errors import InputError
 from ..lwg_core.networks.generator import AttLWBGenerator
 from ..lwg_core.weights import load_generator
-from .files import BUILT_IN, GENERATORS, model_files, model_path
+from .files import BUILT_IN, GENERATORS, changed, model_files, model_path
 from .progress import reporter
 from .sockets import (
     CATEGORY,
@@ -66,6 +66,10 @@ class LoadGenerator(io.ComfyNode):
             ],
             outputs=[GeneratorType.Output("generator", tooltip="For Generate and Personalize.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, generator_file: str):
+        return changed(generator_file)
 
     @classmethod
     def execute(cls, generator_file: str) -> io.NodeOutput:

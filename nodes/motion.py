@@ -1,18 +1,26 @@
-"""Motions, and whose body does them."""
+"""Motions: loaded, saved, smoothed, and done by the person of the sources."""
 
 from __future__ import annotations
 
 import os
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
-from ..lwg_core.body.files import load_params
+from ..lwg_core.body.files import save_params
 from ..lwg_core.body.open_body import open_body
+from ..lwg_core.errors import InputError
 from ..lwg_core.flow.targets import CAMERA_STRATEGIES, imitate
+from ..lwg_core.recovery.exporters import save_amass, save_mesh, save_pose_keypoints
+from ..lwg_core.recovery.importers import load_motion_file
+from ..lwg_core.recovery.smoothing import METHODS, smooth_params
 from ..lwg_core.synthetic.motions import MOTIONS as CLIPS
 from ..lwg_core.synthetic.motions import motion as built_in_motion
-from .files import MOTIONS, input_files, input_path
+from .drawing import seen_by_camera
+from .files import MOTIONS, finite, input_files, input_path, inside_output, new_output_file
 from .sockets import CATEGORY, SmplType, SourcesType, body_model_input
+
+LARGEST_SIDE = 16384  # px
+OURS, AMASS, KEYPOINTS, MESH = "npz (all of it)", "AMASS npz", "POSE_KEYPOINT json", "obj mesh"
 
 
 class LoadMotion(io.ComfyNode):
@@ -22,15 +30,16 @@ class LoadMotion(io.ComfyNode):
             node_id="LWG_LoadMotion",
             display_name="Load Motion",
             category=CATEGORY,
-            description="A built-in motion clip, or SMPL parameters from a file in the input "
-            "folder.",
-            search_aliases=["smpl motion", "mocap", "dance", "driving motion"],
+            description="A built-in motion clip, or a motion file of another program from the "
+            "input folder.",
+            search_aliases=["smpl motion", "mocap", "bvh", "amass", "wham", "gvhmr", "dance"],
             inputs=[
                 io.Combo.Input(
                     "motion",
                     options=[*CLIPS, *input_files(MOTIONS)],
-                    tooltip="A built-in clip, or an .npz file of SMPL parameters in the input "
-                    "folder.",
+                    tooltip="A built-in clip, or a file in the input folder: ours, AMASS or "
+                    "MotionCapture (.npz), 4D-Humans or WHAM (.pkl), GVHMR (.pt), EasyMocap "
+                    "(.json), .bvh.",
                 ),
                 io.Int.Input(
                     "frames",
@@ -40,6 +49,28 @@ class LoadMotion(io.ComfyNode):
                     tooltip="Number of frames. 0 = the whole clip. A built-in clip is fitted to "
                     "this length so that it still loops; a file is cut.",
                 ),
+                io.Int.Input(
+                    "person",
+                    default=0,
+                    min=0,
+                    max=99,
+                    advanced=True,
+                    tooltip="Which person of a file; 0 is seen longest.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SIDE,
+                    advanced=True,
+                    tooltip="Pixels of the video that a file was recovered from, if the file does "
+                    "not say; 0 = not known.",
+                ),
+                io.Int.Input(
+                    "height", default=0, min=0, max=LARGEST_SIDE, advanced=True,
+                    tooltip="As width.",
+                ),
+                body_model_input(),
             ],
             outputs=[
                 SmplType.Output(
@@ -49,19 +80,112 @@ class LoadMotion(io.ComfyNode):
                     "model.",
                 )
             ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, motion: str, frames: int, person=0, width=0, height=0, body_model=None
+    ) -> io.NodeOutput:
+        if motion in CLIPS:
+            return io.NodeOutput(built_in_motion(motion, frames or None))
+        size = (height, width) if height and width else None
+        people = load_motion_file(input_path(motion), body_model or open_body(), size)
+        if person >= len(people):
+            raise InputError(
+                f"{motion} holds {len(people)} people, numbered from 0; there is no person {person}"
+            )
+        return io.NodeOutput(people[person].select(slice(frames or None)))
+
+    @classmethod
+    def fingerprint_inputs(cls, motion: str, **_):
+        """Run again when the file has changed."""
+        return motion if motion in CLIPS else os.path.getmtime(input_path(motion))
+
+
+class SaveMotion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_SaveMotion",
+            display_name="Save Motion",
+            category=CATEGORY,
+            description="Writes SMPL parameters to output/liquid_warping, for Load Motion, Blender "
+            "add-ons and other programs.",
+            search_aliases=["export smpl", "save amass", "export mocap", "save mesh"],
+            is_output_node=True,
+            inputs=[
+                SmplType.Input("smpl", tooltip="A recovered body, a target or a motion."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="motion",
+                    tooltip="Start of the file name; a number is appended. Folders are allowed.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=[OURS, AMASS, KEYPOINTS, MESH],
+                    tooltip="npz: everything, camera and confidence too. AMASS: what most SMPL "
+                    "programs read. POSE_KEYPOINT: OpenPose json, needs a camera. obj: the first "
+                    "frame.",
+                ),
+                body_model_input(),
+            ],
+            outputs=[io.String.Output("filename", tooltip="Name of the written file.")],
         )
 
     @classmethod
-    def execute(cls, motion: str, frames: int) -> io.NodeOutput:
-        if motion in CLIPS:
-            return io.NodeOutput(built_in_motion(motion, frames or None))
-        loaded = load_params(input_path(motion))
-        return io.NodeOutput(loaded.select(slice(frames or None)))
+    def validate_inputs(cls, filename_prefix):
+        return filename_prefix is None or inside_output(filename_prefix)
 
     @classmethod
-    def fingerprint_inputs(cls, motion: str, frames: int):
-        """Run again when the file has changed."""
-        return motion if motion in CLIPS else os.path.getmtime(input_path(motion))
+    def execute(cls, smpl, filename_prefix: str, format: str, body_model=None) -> io.NodeOutput:
+        body = body_model or open_body()
+        suffix = {OURS: ".npz", AMASS: "amass.npz", KEYPOINTS: ".json", MESH: ".obj"}[format]
+        path, name = new_output_file(filename_prefix, suffix)
+        if format == OURS:
+            save_params(path, smpl)
+        elif format == AMASS:
+            save_amass(path, smpl, body)
+        elif format == KEYPOINTS:
+            save_pose_keypoints(path, seen_by_camera(smpl, body), body)
+        else:
+            save_mesh(path, smpl, body)
+        return io.NodeOutput(name, ui=ui.PreviewText(name))
+
+
+class SmoothMotion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LWG_SmoothMotion",
+            display_name="Smooth Motion",
+            category=CATEGORY,
+            description="Takes the jitter out of a recovered clip. Frames without a body stay "
+            "apart.",
+            search_aliases=["stabilize", "denoise motion", "butterworth", "jitter"],
+            inputs=[
+                SmplType.Input("smpl", tooltip="A recovered clip or a motion."),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    tooltip="gaussian: in seconds, the same at any frame rate. butterworth: the "
+                    "official filter, by frames.",
+                ),
+                io.Float.Input(
+                    "strength", default=1.0, min=0.0, max=20.0, step=0.1,
+                    tooltip="0 changes nothing, 1 is the usual amount, more takes away fast "
+                    "movement too.",
+                ),
+                io.Boolean.Input(
+                    "camera", default=True, advanced=True,
+                    tooltip="Smooth the place and size in the picture as well.",
+                ),
+            ],
+            outputs=[SmplType.Output("smoothed", display_name="smpl", tooltip="The same clip.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, smpl, method: str, strength: float, camera: bool = True) -> io.NodeOutput:
+        return io.NodeOutput(smooth_params(smpl, method, finite("strength", strength), camera))
 
 
 class ImitateMotion(io.ComfyNode):

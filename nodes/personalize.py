@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import comfy.model_management
-import folder_paths
 import torch
 from comfy_api.latest import io, ui
 from PIL import Image, ImageDraw
 
+from ..lwg_core import pipeline
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
 from ..lwg_core.networks.generator import AttLWBGenerator
@@ -20,7 +18,7 @@ from ..lwg_core.training.personalize import (
     personalize,
     save_personalized,
 )
-from .files import FOLDER, finite, inside_output, model_files, model_path
+from .files import changed, finite, inside_output, model_files, model_path, new_output_file
 from .generator import OPERATIONS, in_patcher, memory_needed
 from .progress import from_pil, reporter
 from .sockets import CATEGORY, GeneratorType, SourcesType, body_model_input
@@ -97,6 +95,7 @@ class Personalize(io.ComfyNode):
         cls, generator, sources, steps, seed, learning_rate, size, body_model=None
     ) -> io.NodeOutput:
         finite("learning_rate", learning_rate)
+        pipeline.check_generator(generator.model)
         need = memory_needed(generator.model, (size, size), TRAINING_SHARE * (len(sources) + 1))
         comfy.model_management.load_models_gpu([generator], need)
         start = float_copy(generator.model).to(generator.load_device)
@@ -147,13 +146,8 @@ class SavePersonalized(io.ComfyNode):
         record = generator.get_attachment(RECORD)
         if record is None:
             raise InputError("generator was not personalized; connect the output of Personalize")
-        if (problem := inside_output(filename_prefix)) is not True:
-            raise InputError(problem)
-        root = os.path.join(folder_paths.get_output_directory(), FOLDER)
-        folder, stem, number, _, _ = folder_paths.get_save_image_path(filename_prefix, root)
-        path = os.path.join(folder, f"{stem}_{number:05}_.safetensors")
+        path, name = new_output_file(filename_prefix, ".safetensors")
         save_personalized(path, generator.model, record)
-        name = os.path.relpath(path, root)
         return io.NodeOutput(name, ui=ui.PreviewText(name))
 
 
@@ -186,6 +180,10 @@ class LoadPersonalized(io.ComfyNode):
             ],
             outputs=[GeneratorType.Output("generator", tooltip="The personalized generator.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, personalized_file: str, **_):
+        return changed(personalized_file)
 
     @classmethod
     def execute(cls, personalized_file: str, sources=None, base=None) -> io.NodeOutput:

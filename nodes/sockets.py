@@ -21,6 +21,10 @@ SmplType = io.Custom("LWG_SMPL")  # lwg_core.body.params.SmplParams
 SourcesType = io.Custom("LWG_SOURCES")  # tuple of 1-8 lwg_core.flow.source.Source
 FlowType = io.Custom("LWG_FLOW")  # lwg_core.flow.sequence.FlowSequence
 GeneratorType = io.Custom("LWG_GENERATOR")  # ModelPatcher around an AttLWBGenerator
+RegressorType = io.Custom("LWG_REGRESSOR")  # ModelPatcher around a Regressor
+MhrType = io.Custom("MHR_POSE_DATA")  # core SAM 3D Body
+SmplPayloadType = io.Custom("SMPL_PARAMS")  # MotionCapture, HyMotion
+NlfType = io.Custom("NLFPRED")  # WanVideoWrapper, SCAIL-Pose
 PoseKeypointType = io.Custom("POSE_KEYPOINT")  # OpenPose frames, as SDPose and DWPose emit them
 
 
@@ -78,6 +82,14 @@ def mask_to_core(mask: Tensor | None, images: Tensor) -> Tensor | None:
             "estimated"
         )
     return mask[:, None].expand(count, -1, -1, -1).to(images.device)
+
+
+def one_or_all(mask: Tensor | None, masks: Tensor | None) -> Tensor | None:
+    """``masks`` of mask_to_core to choose a person by: one MASK of a clip stays one.
+
+    It is of the first frame with a person; spread over the clip it would lose whoever moves.
+    """
+    return masks[:1] if masks is not None and len(mask) == 1 else masks
 
 
 def mask_from_core(masks: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reading .npz archives that strangers made, and writing files whole or not at all."""
+"""Reading .npz archives that strangers made."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Container
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,12 @@ _HEADER = re.compile(
 )
 
 
-def read_npz(path: str | os.PathLike, limit: int = LIMIT) -> dict[str, NDArray]:
-    """All arrays of an .npz: numbers, booleans and text only, never pickled objects.
+def read_npz(
+    path: str | os.PathLike, limit: int = LIMIT, only: Container[str] | None = None
+) -> dict[str, NDArray]:
+    """The arrays of an .npz: numbers, booleans and text only, never pickled objects.
+
+    With ``only``, members of other names are not looked at; official files hold pickled extras.
 
     Every header is checked against the size of its member before anything is allocated, so neither
     a zip bomb nor a header that promises terabytes gets memory.
@@ -36,15 +39,20 @@ def read_npz(path: str | os.PathLike, limit: int = LIMIT) -> dict[str, NDArray]:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            members = [
+                info
+                for info in archive.infolist()
+                if info.filename.endswith(".npy") and (only is None or info.filename[:-4] in only)
+            ]
             if sum(info.file_size for info in members) > limit:
                 raise InputError(f"{path.name}: unpacks to more than {limit >> 20} MB")
             return {info.filename[:-4]: _read_member(archive, info, path) for info in members}
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except _BROKEN as error:
+        reason = str(error)[:100]  # it may quote the file
         raise InputError(
-            f"{path.name}: not a whole .npz file ({error}); it must be one written by numpy.savez"
+            f"{path.name}: not a whole .npz file ({reason}); it must be one written by numpy.savez"
         ) from error
 
 
@@ -68,19 +76,15 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
         data = stream.read() if extent <= LIMIT and wanted == held else None
         if data is None or len(data) != held:
             raise InputError(f"{name} says shape {shape} of {dtype} but holds {held} bytes")
+        if not is_text(data, dtype):
+            raise InputError(f"{name} holds text that is none")
     order = "F" if header["fortran"] == b"True" else "C"
     return np.frombuffer(data, dtype, math.prod(shape)).reshape(shape, order=order).copy()
 
 
-def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
-    """Let ``write`` fill a temporary file next to ``path``, then rename it into place."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            write(stream)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+def is_text(data: bytes, dtype: np.dtype) -> bool:
+    """False if bytes of a text type are no characters: numpy fails only when they are looked at."""
+    if dtype.kind != "U":
+        return True
+    characters = np.frombuffer(data, np.dtype("u4").newbyteorder(dtype.byteorder))
+    return bool((characters <= 0x10FFFF).all())

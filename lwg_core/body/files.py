@@ -19,17 +19,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import InputError
+from ..files import atomic_path
 from ..render.camera import Camera
-from .archive import read_npz, write_atomically
+from .archive import read_npz
 from .model import BodyModel
 from .open_body import open_body
 from .params import SmplParams
 from .rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from .safe_pickle import as_array, read_pickle
+from .smpl_family import BODY_KEYS, body_of_arrays
 
 logger = logging.getLogger(__name__)
-
-SMPL_VERTICES = 6890
-SMPL_KEYS = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 
 # World -> camera frame (x right, y down, z forward), by the direction that is up in the world.
 _UP_TO_CAMERA = {
@@ -66,7 +66,8 @@ def save_params(path: str | os.PathLike, params: SmplParams) -> None:
         for name, value in arrays.items()
         if value is not None
     }
-    write_atomically(path, lambda stream: np.savez_compressed(stream, **plain))
+    with atomic_path(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(stream, **plain)
 
 
 def load_params(path: str | os.PathLike) -> SmplParams:
@@ -100,7 +101,8 @@ def _floats(arrays: dict[str, NDArray], name: str) -> Tensor | None:
         return None
     if arrays[name].dtype.kind not in "fiu":
         raise InputError(f"{name} must hold numbers; it is of type {arrays[name].dtype}")
-    return torch.from_numpy(arrays[name].astype(np.float32))
+    with np.errstate(over="ignore"):  # infinite values are refused by those who take them
+        return torch.from_numpy(arrays[name].astype(np.float32))
 
 
 def _scalar(arrays: dict[str, NDArray], name: str, kinds: str, default):
@@ -168,26 +170,41 @@ def _from_amass(arrays: dict[str, NDArray], name: str) -> SmplParams:
 
 
 def load_body_model(path: str | os.PathLike) -> BodyModel:
-    """``"open"`` for the built-in body, or an .npz or .safetensors file in SMPL layout."""
+    """``"open"`` for the built-in body, or a file in SMPL, SMPL-H or SMPL-X layout.
+
+    Official files are read as they come, .pkl or .npz; .safetensors holds the same keys.
+    """
     if str(path) == "open":
         return open_body()
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".pkl":
+    readers = {".npz": _read_npz, ".pkl": _read_pickle, ".safetensors": _read_safetensors}
+    if path.suffix.lower() not in readers:
         raise InputError(
-            f"{path.name}: pickled body models are not read; convert it to .npz with the keys "
-            f"{', '.join(SMPL_KEYS)} (and posedirs)"
+            f"{path.name}: a body model is 'open' or a .pkl, .npz or .safetensors file"
         )
-    if suffix == ".npz":
-        arrays = read_npz(path)
-    elif suffix == ".safetensors":
-        arrays = _read_safetensors(path)
-    else:
-        raise InputError(f"{path.name}: a body model is 'open' or a .npz or .safetensors file")
+    arrays = readers[path.suffix.lower()](path)
     try:
-        return _body_of(arrays, path.stem.lower())
+        return body_of_arrays(arrays, path.stem.lower())
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, NDArray]:
+    return read_npz(path, only=BODY_KEYS)
+
+
+def _read_pickle(path: Path) -> dict[str, NDArray]:
+    held = read_pickle(path)
+    if not isinstance(held, dict):
+        raise InputError(f"{path.name}: not a body model, which is a dictionary of arrays")
+    arrays = {}
+    for key in BODY_KEYS:
+        if key in held:
+            try:
+                arrays[key] = as_array(held[key])
+            except InputError as error:
+                raise InputError(f"{path.name}: {key} {error}") from error
+    return arrays
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray]:
@@ -199,53 +216,3 @@ def _read_safetensors(path: Path) -> dict[str, NDArray]:
         raise InputError(f"{path.name}: not a whole .safetensors file ({error})") from error
     # NumPy has no bfloat16.
     return {n: (t.float() if t.is_floating_point() else t).numpy() for n, t in tensors.items()}
-
-
-def _body_of(arrays: dict[str, NDArray], stem: str) -> BodyModel:
-    """Check SMPL-layout arrays and wrap them."""
-    missing = [key for key in SMPL_KEYS if key not in arrays]
-    if missing:
-        raise InputError(f"not a body model in SMPL layout; missing: {', '.join(missing)}")
-    vertices = arrays["v_template"].shape[0] if arrays["v_template"].ndim else 0
-    wanted: dict[str, tuple[int | None, ...]] = {
-        "v_template": (vertices, 3),
-        "shapedirs": (vertices, 3, None),
-        "J_regressor": (24, vertices),
-        "weights": (vertices, 24),
-        "kintree_table": (2, 24),
-        "f": (None, 3),
-    }
-    if "posedirs" in arrays:
-        wanted["posedirs"] = (vertices, 3, 207)
-    for name, shape in wanted.items():
-        found = arrays[name].shape
-        if len(found) != len(shape) or any(
-            w not in (None, n) for w, n in zip(shape, found, strict=True)
-        ):
-            text = ", ".join("any" if length is None else str(length) for length in shape)
-            raise InputError(f"{name} must be ({text}) in SMPL layout; got {found}")
-    numbers = {name: _floats(arrays, name) for name in wanted}
-    for name, tensor in numbers.items():
-        if not torch.isfinite(tensor).all():
-            raise InputError(f"{name} holds NaN or infinite values")
-    if numbers["shapedirs"].shape[2] < 10:
-        raise InputError("shapedirs must have at least 10 shape directions")
-    sums = numbers["weights"].sum(1)
-    if (sums - 1).abs().max() > 1e-3 or (numbers["weights"] < -1e-6).any():
-        raise InputError("weights must not be negative and must sum to 1 for each vertex")
-    faces = arrays["f"].astype(np.int64)
-    if len(faces) == 0 or faces.min() < 0 or faces.max() >= vertices:
-        raise InputError(f"f must index the {vertices} vertices")
-    parents = [-1] + arrays["kintree_table"][0, 1:].astype(np.int64).tolist()
-    if any(not 0 <= parent < joint for joint, parent in enumerate(parents) if joint):
-        raise InputError("kintree_table must name an earlier joint as the parent of each joint")
-    return BodyModel(
-        id="smpl" if vertices == SMPL_VERTICES else stem,
-        v_template=numbers["v_template"],
-        shapedirs=numbers["shapedirs"][..., :10].contiguous(),
-        posedirs=numbers.get("posedirs"),
-        joint_regressor=numbers["J_regressor"],
-        weights=numbers["weights"],
-        parents=tuple(parents),
-        faces=torch.from_numpy(faces),
-    )

@@ -72,6 +72,8 @@ class SmplParams:
                 f"confidence must be ({frames}, 24) and valid ({frames},); got "
                 f"{tuple(self.confidence.shape)} and {tuple(self.valid.shape)}"
             )
+        if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
+            raise InputError("confidence must be 0 to 1 for every joint and frame")
         if not self.fps > 0:
             raise InputError(f"fps must be above zero; got {self.fps}")
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ..body.model import PART_NAMES, BodyModel
 from ..errors import InputError
+from ..recovery.confidence import vertex_trust
 from ..render.raster import rasterize
 from .field import normalize_pixels
 from .parts import part_labels
@@ -89,7 +90,10 @@ def solve_offsets(body: BodyModel, sources: Sources, share: float = 1.0) -> Tens
 
 
 def observe_outline(body: BodyModel, source: Source) -> Outline:
-    """Offsets of the vertices on the outline of one source's mesh, where its mask shows them."""
+    """Offsets of the vertices on the outline of one source's mesh, where its mask shows them.
+
+    Parts that were not seen in the source observe nothing: their outline is a guess.
+    """
     camera, pose, betas = source.params.camera, source.params.pose, source.params.betas
     naked = body.vertices(pose, betas)
     probe = body.v_template.new_full((len(body.v_template),), PROBE)
@@ -102,7 +106,8 @@ def observe_outline(body: BodyModel, source: Source) -> Outline:
     faces = rasterize(drawn[None], body.faces, size).face_index[0]
 
     local = camera.scale if camera.focal is None else camera.focal / projected[:, 2]
-    candidates = (direction.norm(dim=1) > IN_PLANE * local).nonzero()[:, 0]
+    seen = vertex_trust(body, source.params)[0] > 0.5
+    candidates = (seen & (direction.norm(dim=1) > IN_PLANE * local)).nonzero()[:, 0]
     walk = torch.arange(-WALK_IN, WALK_OUT, STEP, device=start.device, dtype=start.dtype)
     ray = start[candidates, None] + walk[:, None] * direction[candidates, None]  # (K, N, 2) px
     on_mesh = _sample((faces >= 0).to(start)[None], (ray - corner) * factor)

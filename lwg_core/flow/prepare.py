@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..body.model import BodyModel, vertex_normals
 from ..errors import InputError
-from ..render.raster import Raster, interpolate, rasterize
+from ..recovery.confidence import vertex_trust
+from ..render.raster import Raster, coverage, interpolate, rasterize
 from .field import normalize_pixels
 from .parts import part_labels
 from .source import Sources, check_sources, crop_source, source_vertices
@@ -32,9 +33,12 @@ class PreparedSources:
         the rim of a mask shows the background.
     points: (V, S, 6) per vertex: x, y in [-1, 1], depth in metres, facing (cosine), and the
         image-plane part of its unit normal (x right, y down).
+    trust: (V, S) in 0..1, 0 = that part of the person was not seen in the source: where its mesh
+        lies is a guess, so nothing is drawn of it there and no texture taken.
     reach: (S,) source coordinates in [-1, 1] per metre, along the picture's width.
     depth: (S, h', w') metres, inf on the background; finer than the sources.
-    silhouette: (S, 1, h, w) 0 or 1 and code: (S, 3, h, w) correspondence code, of the meshes.
+    silhouette: (S, 1, h, w) 0 or 1, coverage: (S, 1, h, w) in 0..1, the share of each pixel that
+        the mesh covers, and code: (S, 3, h, w) correspondence code, of the meshes.
     parts: (V,) int64 index into PART_NAMES. vertex_code: (V, 3).
     vertex_colors: (V, 3) in [-1, 1], every vertex coloured, seen or not.
     raster: the meshes at (h, w).
@@ -46,9 +50,11 @@ class PreparedSources:
     alpha: Tensor
     foreground: Tensor
     points: Tensor
+    trust: Tensor
     reach: Tensor
     depth: Tensor
     silhouette: Tensor
+    coverage: Tensor
     code: Tensor
     parts: Tensor
     vertex_code: Tensor
@@ -119,8 +125,16 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
         -1,
     )
     points = rearrange(points, "s v c -> v s c").contiguous()
-    depth = depth_map(projected, faces, size)
-    raster = rasterize(projected, faces, size)
+    trust = torch.cat([vertex_trust(body, source.params) for source in sources])
+    for number, trusted in enumerate(trust, 1):
+        if not trusted.any():
+            raise InputError(
+                f"source {number} shows no part of the body: every joint has confidence 0; recover "
+                "the body from a picture that shows the person"
+            )
+    drawn = projected.masked_fill((trust == 0)[..., None], torch.nan)  # such faces are dropped
+    depth = depth_map(drawn, faces, size)
+    raster = rasterize(drawn, faces, size)
     silhouette = (raster.face_index >= 0)[:, None].to(projected.dtype)
     vertex_code = body.correspondence_code()
     code = rearrange(interpolate(raster, vertex_code, faces), "s h w c -> s c h w")
@@ -132,7 +146,8 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
     )
     eroded = erode(alpha, min(size) / ERODED)
     foreground = torch.cat([image * eroded, eroded], 1)
-    shown = visible(depth, points[..., :2], points[..., 2], points[..., 3])
+    trust = trust.T.contiguous()
+    shown = visible(depth, points[..., :2], points[..., 2], points[..., 3]) * trust
     parts = part_labels(body)
     return PreparedSources(
         body=body,
@@ -141,9 +156,11 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
         alpha=alpha,
         foreground=foreground,
         points=points,
+        trust=trust,
         reach=torch.cat([camera.scale for camera in cameras]) * 2 / size[1],
         depth=depth,
         silhouette=silhouette,
+        coverage=coverage(drawn, faces, size),
         code=code,
         parts=parts,
         vertex_code=vertex_code,
@@ -176,6 +193,5 @@ def erode(alpha: Tensor, radius: float) -> Tensor:
 
 def source_inputs(prepared: PreparedSources) -> Tensor:
     """(S, 8, h, w) source stream: rgb * alpha, code, coverage by the mesh, alpha."""
-    drawn = torch.isfinite(prepared.depth)[:, None].to(prepared.alpha.dtype)
-    covered = F.avg_pool2d(drawn, drawn.shape[-1] // prepared.size[1])
-    return torch.cat([prepared.image * prepared.alpha, prepared.code, covered, prepared.alpha], 1)
+    masked = prepared.image * prepared.alpha
+    return torch.cat([masked, prepared.code, prepared.coverage, prepared.alpha], 1)

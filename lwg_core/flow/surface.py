@@ -85,7 +85,8 @@ def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> Su
     points = blend(prepared.points.flatten(1), corners, weights).unflatten(1, (len(prepared), 6))
     grid, source_cosine = points[..., :2], points[..., 3]
     facing = source_cosine.clamp(min=MIN_FACING)
-    seen = visible(prepared.depth, grid, points[..., 2], source_cosine)
+    trust = blend(prepared.trust, corners, weights).clamp(max=1)
+    seen = visible(prepared.depth, grid, points[..., 2], source_cosine) * trust
     frame = torch.div(index, raster.face_index[0].numel(), rounding_mode="floor")
     vertex = corners + (frame * cosine.shape[1])[:, None]
     stretch = facing / blend(cosine.reshape(-1, 1), vertex, weights).clamp(min=MIN_FACING)
@@ -93,7 +94,7 @@ def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> Su
     return SurfacePixels(
         index=index,
         grid=grid,
-        projected=torch.ones_like(seen, dtype=torch.bool),
+        projected=trust > 0,
         seen=seen,
         score=seen * facing**3,
         clear=torch.minimum(seen, (stretch / STRETCH) ** 3),
@@ -153,6 +154,7 @@ def extend(
     there = prepared.code.permute(0, 2, 3, 1).reshape(-1, 3)[reached]
     apart = (there - surface.code[inner][:, None]).square().sum(-1)
     projected = (grid.abs() <= 1).all(-1) & (off_mesh | (apart < NEARBY**2))
+    projected &= surface.projected[inner]
     # An outline is seen at a grazing angle, where visibility is noise: trust the surface behind it.
     part = surface.part[inner]
     seen, score, clear = surface.seen[inner], surface.score[inner], surface.clear[inner]

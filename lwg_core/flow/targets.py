@@ -45,6 +45,11 @@ def imitate(
         )
     if len(source) != 1 or source.camera is None or source.betas is None:
         raise InputError("the source body must be one frame with betas and a camera")
+    if source.body_model != body.id:
+        raise InputError(
+            f"the source was recovered with the body model '{source.body_model}', but the body "
+            f"model in use is '{body.id}'; use the same one everywhere"
+        )
     if camera_strategy == "copy":
         if motion.camera is None:
             raise InputError("camera strategy 'copy' needs a motion that brings its own camera")

@@ -1,14 +1,17 @@
 """2D keypoints to SMPL parameters, one picture or a clip.
 
 Minimises reprojection (robust), range-of-motion, gravity and shape terms over pose, shape and a
-pinhole camera at an assumed distance (SMPLify's problem, Bogo et al., 2016, with a second-order
-solver and our own priors). Notable decisions:
+pinhole camera (SMPLify's problem, Bogo et al., 2016, with a second-order solver and our own
+priors). Notable decisions:
 
-- eight headings for a few steps, the best two to the end: one start ends in a wrong minimum about
+- eight headings for a few steps, the best ones to the end: one start ends in a wrong minimum about
   once in seven pictures;
-- a distance is always assumed: at 4 to 6 metres of truth 5 is nearer than infinity;
+- a distance is always assumed where the focal length is not known: at 4 to 6 metres of truth 5 is
+  nearer than infinity;
 - depth is ambiguous in 2D. In the view it was made for, the result is good to a few pixels; turned
-  around, it shows a plausible body, not a measured one.
+  around, it shows a plausible body, not a measured one;
+- the outline is not used unless asked for: clothes are wider than the body, and a body made as wide
+  as its clothes is worse than one that is not.
 """
 
 from __future__ import annotations
@@ -25,25 +28,26 @@ from ..body.params import SmplParams
 from ..body.rotations import matrix_to_axis_angle
 from ..errors import InputError
 from ..render.camera import Camera
-from .keypoints import KEYPOINT_NAMES, Keypoints
-from .kinematics import LinearPoints, fold
-from .labels import joint_confidence, side_swaps
-from .priors import RangeOfMotion, range_of_motion
+from .clip import REJECTED, STRAYED, energy_per_point, fit_clip, shared_shape
+from .keypoints import BODY_COUNT, KEYPOINT_NAMES, MINIMUM_POINTS, Keypoints
+from .kinematics import fold
+from .labels import joint_confidence
+from .outline import outline_of
+from .priors import range_of_motion
 from .projection import stacked_regressor
-from .solver import Bodies, Evidence, linearise, minimise, predict
-from .start import HEADINGS, pixel_scale, starting_bodies
+from .smoothing import LONGEST_GAP, fill_gaps, runs
+from .solver import Bodies, Evidence, Pull, predict
+from .start import FINAL_OUTLIER, hypotheses, pixel_scale
+from .swaps import describe, mend_frames
+from .view import CHUNK, View, join
 
 log = logging.getLogger(__name__)
 
-CHUNK = 64  # frames solved at once: about 100 MB
-FIRST_STEPS, KEPT, LAST_STEPS = 8, 2, 15
-OUTLIER = 6.0  # at the end; the first steps still listen to far points
-SHAPE_FRAMES = 3.0  # frames of a clip err alike: together they speak like at most this many
+KEPT, SHARED_STEPS, OUTLINE_STEPS = 2, 8, 10
+OUTLINE_PULL = 0.15  # radians that a frame may turn away from what its clip has settled
+OUTLINE_CHUNK = 16  # hundreds of surface points weigh more than two dozen keypoints
 EAR_WEIGHT = 0.25  # detectors and the regressor disagree most about ears
 NECK_WEIGHT = 0.5  # detectors make it from the shoulders
-DOUBTFUL = 2.5  # energy per seen keypoint above which other labellings are tried
-SWAP_GAIN = 0.6  # another labelling must bring the energy below this part
-REJECTED = 8.0  # energy per seen keypoint above which the body is not to be trusted
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,10 @@ class FitResult:
     error_px: (T,) mean distance of the seen keypoints to the body's, pixels.
     energy: (T,) what was minimised, per seen keypoint.
     visible: (T, 24) bool, KEYPOINT_NAMES order.
-    messages: T sentences, "" where the body is valid.
+    messages: T sentences, "" where there is nothing to say. A frame that is not valid always has
+        its reason; a valid one may have been mended or filled, which is said too.
+
+    Frames without keypoints carry the error and energy of the nearest frame with some.
     """
 
     params: SmplParams
@@ -70,175 +77,217 @@ def fit_keypoints(
     distance: float = 5.0,
     fps: float = 30.0,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    focal: float | None = None,
+    mask: Tensor | None = None,
+    smooth: bool = True,
 ) -> FitResult:
     """Fit the body to T frames of keypoints, on the device of the body.
 
     size: (height, width) of the image, None = the keypoints' own.
-    distance: metres between the person and the camera.
+    distance: metres between the person and the camera, where ``focal`` is not given.
     progress: called with (frames done, frames in all).
+    focal: focal length in pixels, None = not known.
+    mask: (T, 1, H, W) 0..1, 1 = person, for tight clothing only: the outline counts too.
+    smooth: whether frames are a clip, joined over time, or pictures of one person, each alone.
     """
-    if not 0.5 <= distance <= 1000:
-        raise InputError(f"distance must be 0.5 to 1000 metres; got {distance}")
     size = size or keypoints.size
-    if size != keypoints.size:
-        raise InputError(f"the keypoints are pixels of a {keypoints.size} image, not of {size}")
-    good = keypoints.usable.nonzero().flatten().cpu()
-    if not len(good):
+    _check(keypoints, size, distance, fps, focal, mask)
+    usable = keypoints.usable
+    if not usable.any():
         raise InputError("keypoints: no frame has enough points to fit a body")
     table = fold(body, stacked_regressor(body))
     like = table.offset
-    motion = range_of_motion(like.dtype, like.device)
-    points = keypoints.points[good, : len(table)].to(like)
-    weight = keypoints.confidence[good, : len(table)].to(like)
-    middle = like.new_tensor([size[1] / 2, size[0] / 2])
-    scale = pixel_scale(table, points, weight)
-    trust = _trust(len(table)).to(like)
-    evidence = Evidence((points - middle) / scale[:, None, None], weight * trust, distance)
-    chunks = []
-    for first in range(0, len(good), CHUNK):
-        index = torch.arange(first, min(first + CHUNK, len(good)), device=like.device)
-        chunks.append(_fit_frames(table, motion, evidence.select(index)))
-        if progress is not None:
-            progress(first + len(index), len(good))
-    bodies, energy, evidence = (_concatenate(part) for part in zip(*chunks, strict=True))
-    if len(good) > 1:
-        bodies, energy = _share_shape(table, motion, evidence, bodies, energy)
+    count, frames = len(table), len(keypoints)
+    usable = usable.to(like.device)
+    trust = _trust(count).to(like)
+    view = View(
+        table,
+        range_of_motion(like.dtype, like.device),
+        keypoints.points[:, :count].to(like),
+        keypoints.confidence[:, :count].to(like) * trust,
+        like.new_tensor([size[1] / 2, size[0] / 2]),
+        distance,
+        focal,
+    )
+    clip = smooth and frames > 1
+    limit = STRAYED if clip else REJECTED
+    if clip:
+        found = fit_clip(view, usable, fps, progress)
+        bodies, scale, label, own = found.bodies, found.scale, found.label, found.found
+    else:
+        bodies, scale, label = _fit_pictures(view, usable, progress)
+        own = usable
+    bridged = ~own  # by the clip: better than what lies straight between the neighbours
+    if mask is not None:
+        bodies = _fit_outline(view.relabelled(label), body, bodies, scale, mask, own)
+    if progress is not None:
+        progress(frames, frames)
 
-    seen = evidence.weight > 0
-    count = seen.sum(1)
-    miss = (predict(table, bodies, distance) - evidence.points).norm(dim=-1) * seen
-    error_px = miss.sum(1) / count * scale
-    energy = energy / count
-    messages = _complaints(keypoints, good, energy)
-    # Frames without a body borrow the nearest one's, so that a clip stays a clip.
-    nearest = (torch.arange(len(keypoints))[:, None] - good).abs().argmin(1)
-    confidence = like.new_zeros(len(keypoints), 24)
-    confidence[good] = joint_confidence(evidence.weight / trust)
+    seen = view.relabelled(label)
+    energy = energy_per_point(seen, scale, bodies)
+    own = own & (energy <= limit)
+    evidence = seen.evidence(scale, bodies)
+    miss = (predict(table, bodies, evidence.distance) - evidence.points).norm(dim=-1)
+    error_px = (miss * (seen.weight > 0)).sum(1) / (seen.weight > 0).sum(1).clamp_min(1) * scale
     pixels = scale * bodies.log_scale.exp()
-    camera = Camera(pixels, middle + scale[:, None] * bodies.shift, size, pixels * distance)
+    focals = pixels * distance if focal is None else torch.full_like(pixels, focal)
+    camera = Camera(pixels, view.middle + scale[:, None] * bodies.shift, size, focals)
     params = SmplParams(
-        pose=matrix_to_axis_angle(bodies.rotations)[nearest],
+        pose=matrix_to_axis_angle(bodies.rotations),
         betas=bodies.betas[0],
         body_model=body.id,
-        camera=camera.select(nearest),
-        confidence=confidence,
-        valid=torch.tensor([not m for m in messages], device=like.device),
+        camera=camera,
+        confidence=joint_confidence(seen.weight / trust) * own[:, None],
+        valid=own,
         fps=fps,
     )
-    return FitResult(params, error_px[nearest], energy[nearest], keypoints.confidence > 0, messages)
+    if clip:
+        filled = fill_gaps(params)
+        params = replace(filled, pose=torch.where(bridged[:, None, None], params.pose, filled.pose))
+    messages = _messages(keypoints, usable, energy, limit, label, params.valid, own)
+    # Frames without a body of their own borrow the nearest one's, so that a clip stays a clip.
+    if own.any():
+        index = own.nonzero().flatten()
+        every = torch.arange(frames, device=like.device)
+        nearest = index[(every[:, None] - index).abs().argmin(1)]
+        borrowed = torch.where(params.valid, every, nearest)
+        lent = params.select(borrowed)
+        params = replace(params, pose=lent.pose, camera=lent.camera)
+        scored = torch.where(usable, every, nearest)
+        energy, error_px = energy[scored], error_px[scored]
+    return FitResult(params, error_px, energy, keypoints.confidence > 0, messages)
 
 
-def _fit_frames(
-    table: LinearPoints, motion: RangeOfMotion, evidence: Evidence
-) -> tuple[Bodies, Tensor, Evidence]:
-    """Best bodies of B frames, their energies (B,), and the evidence relabelled where it helped."""
-    bodies, energy = _multi_start(table, motion, evidence)
-    count = (evidence.weight > 0).sum(1)
-    doubtful = (energy > DOUBTFUL * count).nonzero().flatten()
-    if not len(doubtful):
-        return bodies, energy, evidence
-    # Detectors swap left and right: of the legs, of the arms, or of both but not of the face.
-    swaps = side_swaps(len(table)).to(evidence.points.device)
-    tried = evidence.select(doubtful)
-    tried = replace(
-        tried,
-        points=tried.points[:, swaps].flatten(0, 1),
-        weight=tried.weight[:, swaps].flatten(0, 1),
-    )
-    others, other_energy = _multi_start(table, motion, tried)
-    best = other_energy.view(-1, len(swaps)).argmin(1)
-    best = best + torch.arange(len(doubtful), device=best.device) * len(swaps)
-    better = other_energy[best] < SWAP_GAIN * energy[doubtful]
-    best, doubtful = best[better], doubtful[better]
-    log.debug("left and right were swapped in %d of %d frames", len(doubtful), len(energy))
-    origin = torch.arange(len(energy), device=best.device)
-    origin[doubtful] = len(energy) + best
-    joined = [
-        _concatenate(pair) for pair in ((bodies, others), (energy, other_energy), (evidence, tried))
-    ]
-    return joined[0].select(origin), joined[1][origin], joined[2].select(origin)
+def _check(
+    keypoints: Keypoints,
+    size: tuple[int, int],
+    distance: float,
+    fps: float,
+    focal: float | None,
+    mask: Tensor | None,
+) -> None:
+    frames = len(keypoints)
+    if not frames:
+        raise InputError("keypoints hold no frame; a fit needs at least one")
+    finite = keypoints.points.isfinite().all(-1) & keypoints.confidence.isfinite()
+    if not finite.all():
+        bad = (~finite.all(1)).nonzero().flatten().tolist()
+        raise InputError(
+            f"keypoints: NaN or infinite values in frames {bad[:10]}; "
+            "a missing point has confidence 0 and is at 0, 0"
+        )
+    if not 0.5 <= distance <= 1000:
+        raise InputError(f"distance must be 0.5 to 1000 metres; got {distance}")
+    if not 0 < fps <= 1000:
+        raise InputError(f"fps must be above 0 and at most 1000; got {fps}")
+    if focal is not None and not max(size) / 20 <= focal <= max(size) * 200:
+        raise InputError(
+            f"focal must be pixels, {max(size) / 20:.0f} to {max(size) * 200} for this image; "
+            f"got {focal}"
+        )
+    if size != keypoints.size:
+        raise InputError(f"the keypoints are pixels of a {keypoints.size} image, not of {size}")
+    if mask is not None and tuple(mask.shape) != (frames, 1, *size):
+        raise InputError(
+            f"mask must be {(frames, 1, *size)}, one per frame of the keypoints and of the image's "
+            f"size; got {tuple(mask.shape)}"
+        )
 
 
-def _multi_start(
-    table: LinearPoints, motion: RangeOfMotion, evidence: Evidence
-) -> tuple[Bodies, Tensor]:
-    count = len(evidence.points)
-    item = torch.arange(count, device=evidence.points.device)
-    bodies = starting_bodies(table, motion, evidence)
-    repeated = evidence.select(item.repeat_interleave(HEADINGS))
-    bodies, energy = minimise(table, motion, repeated, bodies, FIRST_STEPS, 0.1, shape=False)
-    kept = energy.view(count, HEADINGS).topk(KEPT, 1, largest=False).indices
-    kept = (kept + item[:, None] * HEADINGS).flatten()
-    repeated = replace(evidence.select(item.repeat_interleave(KEPT)), outlier=OUTLIER)
-    bodies, energy = minimise(table, motion, repeated, bodies.select(kept), LAST_STEPS, 0.01)
-    best = energy.view(count, KEPT).argmin(1) + item * KEPT
-    return bodies.select(best), energy[best]
+def _fit_pictures(
+    view: View, usable: Tensor, progress: Callable[[int, int], None] | None
+) -> tuple[Bodies, Tensor, Tensor]:
+    """Bodies, scale (T,) and label (T,); frames that are not usable repeat the nearest one."""
+    index = usable.nonzero().flatten()
+    part = view.select(index)
+    scale = pixel_scale(view.table, part.points, part.weight)
+    evidence = part.evidence(scale)
+    bodies, labels = [], []
+    for some in torch.arange(len(index), device=index.device).split(CHUNK):
+        held = evidence.select(some)
+        found, energy = hypotheses(view.table, view.motion, held, KEPT)
+        found, energy, label = mend_frames(view.table, view.motion, held, found, energy)
+        first = torch.arange(len(some), device=index.device) * KEPT
+        bodies.append(found.select(energy.argmin(1) + first))
+        labels.append(label)
+        if progress is not None:
+            progress(int(some[-1]), len(view))
+    bodies, label = join(bodies), torch.cat(labels)
+    part = part.relabelled(label)
+    if view.focal is not None:  # now that the distance is known better
+        bodies, _ = view.solve(_final(part, scale, bodies), bodies, SHARED_STEPS, shape=True)
+    if len(index) > 1:
+        evidence = _final(part, scale, bodies)
+        bodies = replace(bodies, betas=shared_shape(view, evidence, bodies))
+        bodies, _ = view.solve(evidence, bodies, SHARED_STEPS)
+    every = torch.arange(len(view), device=index.device)
+    nearest = (every[:, None] - index).abs().argmin(1)
+    return bodies.select(nearest), scale[nearest], torch.where(usable, label[nearest], 0)
 
 
-def _share_shape(
-    table: LinearPoints,
-    motion: RangeOfMotion,
-    evidence: Evidence,
-    bodies: Bodies,
+def _final(view: View, scale: Tensor, bodies: Bodies) -> Evidence:
+    return replace(view.evidence(scale, bodies), outlier=FINAL_OUTLIER)
+
+
+def _fit_outline(
+    view: View, body: BodyModel, bodies: Bodies, scale: Tensor, mask: Tensor, own: Tensor
+) -> Bodies:
+    """Bodies of the frames ``own`` under the outline of the person as well."""
+    outline = outline_of(body, mask, view.middle, scale, view.evidence(scale, bodies).distance)
+    index = (own & outline.present).nonzero().flatten()
+    evidence = _final(view, scale, bodies)
+    alone = len(view) == 1
+    for some in index.split(OUTLINE_CHUNK):
+        held = evidence.select(some)
+        held = replace(held, terms=(outline.select(some),))
+        if not alone:  # what the clip has settled stays
+            settled = bodies.rotations[some]
+            pull = Pull(settled, torch.full_like(settled[..., 0, 0], OUTLINE_PULL**-2))
+            held = replace(held, terms=(*held.terms, pull))
+        fitted, _ = view.solve(held, bodies.select(some), OUTLINE_STEPS, shape=alone)
+        bodies = Bodies(
+            *(a.index_copy(0, some, b) for a, b in zip(bodies.tensors, fitted.tensors, strict=True))
+        )
+    return bodies
+
+
+def _messages(
+    keypoints: Keypoints,
+    usable: Tensor,
     energy: Tensor,
-) -> tuple[Bodies, Tensor]:
-    """One shape for all frames, then poses and cameras again under it.
-
-    Each frame's normal matrix, with pose and camera eliminated (Schur complement), is its opinion
-    of the shape; the prior in it is counted once.
-    """
-    trusted = energy <= REJECTED * (evidence.weight > 0).sum(1)
-    index = trusted.nonzero().flatten() if trusted.any() else torch.arange(len(energy))
-    opinion = bodies.betas.new_zeros(10, 10)
-    pull = bodies.betas.new_zeros(10)
-    for part in index.split(CHUNK):
-        chosen = bodies.select(part)
-        held = replace(evidence.select(part), outlier=OUTLIER)
-        _, _, normal = linearise(table, motion, held, chosen, True)
-        local = normal[:, :75, :75] + 1e-4 * torch.eye(75).to(normal)
-        solved = torch.cholesky_solve(normal[:, :75, 75:], torch.linalg.cholesky(local))
-        certain = normal[:, 75:, 75:] - normal[:, 75:, :75] @ solved
-        pull += (certain @ chosen.betas[..., None]).sum((0, 2))
-        opinion += (certain - torch.eye(10).to(normal)).sum(0)
-    share = min(1.0, SHAPE_FRAMES / len(index))
-    betas = torch.linalg.solve(torch.eye(10).to(opinion) + share * opinion, share * pull)
-    bodies = replace(bodies, betas=betas.expand(len(bodies), 10))
-    parts = [
-        minimise(
-            table,
-            motion,
-            replace(evidence.select(p), outlier=OUTLIER),
-            bodies.select(p),
-            FIRST_STEPS,
-            0.01,
-            shape=False,
-        )
-        for p in torch.arange(len(energy), device=energy.device).split(CHUNK)
-    ]
-    return tuple(_concatenate(part) for part in zip(*parts, strict=True))
-
-
-def _concatenate(parts):
-    """Tensors, Bodies or Evidence, joined along the first axis."""
-    first = parts[0]
-    if isinstance(first, Tensor):
-        return torch.cat(parts)
-    if isinstance(first, Evidence):
-        points, weight = (
-            torch.cat(t) for t in zip(*((p.points, p.weight) for p in parts), strict=True)
-        )
-        return replace(first, points=points, weight=weight)
-    return Bodies(*(torch.cat(field) for field in zip(*(p.tensors for p in parts), strict=True)))
-
-
-def _complaints(keypoints: Keypoints, good: Tensor, energy: Tensor) -> tuple[str, ...]:
-    messages = ["too few body keypoints were found"] * len(keypoints)
-    for frame, value in zip(good.tolist(), energy.tolist(), strict=True):
-        messages[frame] = ""
-        if not value <= REJECTED:
-            messages[frame] = (
-                f"no body explains the keypoints (energy {value:.1f} per point, at most {REJECTED})"
+    limit: float,
+    label: Tensor,
+    valid: Tensor,
+    own: Tensor,
+) -> tuple[str, ...]:
+    """What there is to say of each frame: why it has no body, or what was done to give it one."""
+    counts = (keypoints.confidence[:, :BODY_COUNT] > 0).sum(1).tolist()
+    messages = []
+    for frame, value in enumerate(energy.tolist()):
+        if own[frame]:
+            swap = int(label[frame])
+            messages.append(f"left and right {describe(swap)} were swapped: mended" if swap else "")
+            continue
+        if not usable[frame]:
+            reason = (
+                f"too few body keypoints were found ({counts[frame]}, {MINIMUM_POINTS} are needed)"
             )
+        elif not value <= limit:
+            per_point = f"energy {value:.1f} per point, at most {limit:.0f}"
+            reason = f"no body explains the keypoints ({per_point})"
+        else:
+            reason = "the keypoints belong to no movement of the frames around"
+        messages.append(reason)
+    for gap in runs(~own):
+        length = gap.stop - gap.start
+        for frame in range(gap.start, gap.stop):
+            if valid[frame]:
+                messages[frame] += ": filled from the frames around"
+            elif gap.start > 0 and gap.stop < len(messages) and length > LONGEST_GAP:
+                messages[frame] += (
+                    f"; the gap of {length} frames is too long to fill (at most {LONGEST_GAP})"
+                )
     return tuple(messages)
 
 

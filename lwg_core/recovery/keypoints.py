@@ -1,13 +1,12 @@
-"""2D keypoints of one person, read from POSE_KEYPOINT (OpenPose JSON).
+"""2D keypoints of people, read from POSE_KEYPOINT (OpenPose JSON).
 
-Order inside: the 18 keypoints of OpenPose's COCO model, then its six foot points. BODY_25 input is
+Order inside: the 18 keypoints of OpenPose's COCO model, then its six foot points; other layouts are
 reordered at the door. Left and right are the person's own.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -19,22 +18,16 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .layouts import BODY_COUNT, KEYPOINT_NAMES, LEAST_SCORE, ROWS, extent, read_person
 
-KEYPOINT_NAMES = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
-    "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye "
-    "right_ear left_ear "
-    "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
-).split()
-BODY_COUNT = 18
 MIRRORED = tuple(
     KEYPOINT_NAMES.index(
         n.replace("left", "x").replace("right", "left").replace("x", "right") if "_" in n else n
     )
     for n in KEYPOINT_NAMES
 )
-FROM_BODY_25 = (*range(8), *range(9, 25))  # without 8, the middle of the hips
 MINIMUM_POINTS = 6
+MARGIN = 0.02  # of the picture's long side: a point farther outside it is a guess
 
 
 @dataclass(frozen=True)
@@ -44,11 +37,14 @@ class Keypoints:
     points: (T, 24, 2) pixel position (x, y) in the image, KEYPOINT_NAMES order; 0 where missing.
     confidence: (T, 24) in 0..1, 0 = missing.
     size: (height, width) of the image in pixels.
+    hands: (T, 2, 3) x, y, confidence of the middle of the knuckles, left and right hand: where the
+        hand joints of a body lie; 0 where missing. None = there are no hands.
     """
 
     points: Tensor
     confidence: Tensor
     size: tuple[int, int]
+    hands: Tensor | None = None
 
     def __len__(self) -> int:
         return self.points.shape[0]
@@ -59,33 +55,80 @@ class Keypoints:
         return (self.confidence[:, :BODY_COUNT] > 0).sum(1) >= MINIMUM_POINTS
 
 
+@dataclass(frozen=True)
+class Detections:
+    """Everybody whom a detector found.
+
+    frames: of T frames the people, (26, 3) x, y (image pixels) and confidence each: KEYPOINT_NAMES
+        and the knuckles of the left and right hand, zeros where missing.
+    size: (height, width) of the image in pixels.
+    """
+
+    frames: tuple[tuple[np.ndarray, ...], ...]
+    size: tuple[int, int]
+
+
 def parse_pose_keypoints(
     data: object, size: tuple[int, int] | None = None, person: int | None = None
 ) -> Keypoints:
-    """Read POSE_KEYPOINT: a frame, a list of frames, their JSON text or the path of a JSON file.
+    """One person of POSE_KEYPOINT; ``data`` and ``size`` as in ``read_people``.
 
-    size: (height, width) of the image that the keypoints belong to; None = the canvas's own.
-    person: number of the person in each frame, None = the largest one.
-
-    Each frame holds ``canvas_width``, ``canvas_height`` and ``people`` with ``pose_keypoints_2d``:
-    18 (COCO), 24 (COCO and feet) or 25 (BODY_25) triples x, y, confidence, and perhaps
-    ``foot_keypoints_2d`` of six. Coordinates are pixels of the canvas, or fractions of it. Frames
-    in which the person is missing are kept, with no points.
+    person: number of the person in each frame, None = the largest one of each. Detectors number
+    people anew in every frame; ``people.track_people`` follows them. Frames in which the person is
+    missing are kept, with no points.
     """
     if person is not None and (not isinstance(person, int) or person < 0):
         raise InputError(f"person must be 0, 1, 2, ... or None for the largest; got {person!r}")
-    frames = [_frame(frame, number) for number, frame in enumerate(_load(data))]
-    if person is not None and all(person >= len(people) for people, _ in frames):
-        most = max(len(people) for people, _ in frames)
+    found = read_people(data, size)
+    if person is not None and all(person >= len(people) for people in found.frames):
+        most = max(len(people) for people in found.frames)
         raise InputError(
             f"POSE_KEYPOINT: there is no person {person}; "
             f"at most {most} {'person was' if most == 1 else 'persons were'} found in a frame"
         )
+    keypoints = stack_keypoints([_choose(people, person) for people in found.frames], found.size)
+    check_usable(keypoints)
+    return keypoints
+
+
+def stack_keypoints(people: Sequence[np.ndarray | None], size: tuple[int, int]) -> Keypoints:
+    """T frames of one person, (26, 3) as in ``Detections`` or None."""
+    rows = np.stack([np.zeros((ROWS, 3)) if person is None else person for person in people])
+    body, hands = torch.from_numpy(rows).float().split([ROWS - 2, 2], 1)
+    return Keypoints(body[..., :2], body[..., 2], size, hands if hands.any() else None)
+
+
+def check_usable(keypoints: Keypoints) -> None:
+    """Raise an InputError unless at least one frame has enough points for a body."""
+    if not keypoints.usable.any():
+        most = int((keypoints.confidence[:, :BODY_COUNT] > 0).sum(1).max())
+        raise InputError(
+            f"POSE_KEYPOINT: only {most} body keypoints are usable; at least {MINIMUM_POINTS} "
+            f"inside the picture, with a confidence of at least {LEAST_SCORE}, are needed"
+        )
+
+
+def read_people(data: object, size: tuple[int, int] | None = None) -> Detections:
+    """Read POSE_KEYPOINT: a frame, a list of frames, their JSON text or the path of a JSON file.
+
+    size: (height, width) of the image that the keypoints belong to; None = the canvas's own.
+
+    Each frame holds ``canvas_width``, ``canvas_height`` and ``people`` with ``pose_keypoints_2d``:
+    18 (COCO), 24 (COCO and feet), 25 (BODY_25), 133 or 134 (COCO-WholeBody without or with a neck)
+    triples x, y, confidence, and perhaps ``foot_keypoints_2d`` (6), ``face_keypoints_2d`` (68 or
+    70), ``hand_left_keypoints_2d`` and ``hand_right_keypoints_2d`` (21). Coordinates are pixels of
+    the canvas, or fractions of it. A point is missing where it is at 0, 0 or -1, -1, null or NaN,
+    outside the picture or less certain than LEAST_SCORE: some detectors always give all points.
+    """
+    frames = [_frame(frame, number) for number, frame in enumerate(_load(data))]
     seen = [points[points[:, 2] > 0, :2] for people, _ in frames for points in people]
     if not seen:
         raise InputError("POSE_KEYPOINT: no person was found in any frame")
     if not any(len(points) for points in seen):
-        raise InputError("POSE_KEYPOINT: every keypoint is missing (confidence 0 or at 0, 0)")
+        raise InputError(
+            "POSE_KEYPOINT: every keypoint is missing (at 0, 0, or with a confidence below "
+            f"{LEAST_SCORE})"
+        )
     # Nobody is two pixels tall, and a point just outside the canvas may pass 1.
     fractions = max(np.abs(points).max() for points in seen if len(points)) <= 2
     if size is None:
@@ -94,7 +137,7 @@ def parse_pose_keypoints(
         raise InputError(
             "POSE_KEYPOINT: canvas_width and canvas_height are missing; give the image's size"
         )
-    chosen = []
+    placed = []
     for number, (people, canvas) in enumerate(frames):
         canvas = canvas or size
         ratio = size[1] / canvas[1] / (size[0] / canvas[0])
@@ -104,17 +147,8 @@ def parse_pose_keypoints(
                 f"image is {size[1]}x{size[0]}; they must have the same proportions"
             )
         factor = (size[1], size[0]) if fractions else (size[1] / canvas[1], size[0] / canvas[0])
-        placed = [_place(points, factor, size) for points in people]
-        chosen.append(_choose(placed, person))
-    stacked = torch.from_numpy(np.stack(chosen)).float()
-    keypoints = Keypoints(stacked[..., :2], stacked[..., 2], size)
-    if not keypoints.usable.any():
-        most = int((stacked[:, :BODY_COUNT, 2] > 0).sum(1).max())
-        raise InputError(
-            f"POSE_KEYPOINT: only {most} body keypoints are usable; "
-            f"at least {MINIMUM_POINTS} are needed"
-        )
-    return keypoints
+        placed.append(tuple(_place(points, factor, size) for points in people))
+    return Detections(tuple(placed), size)
 
 
 def _load(data: object) -> list:
@@ -148,7 +182,7 @@ def _decode(text: str, name: str) -> object:
 
 
 def _frame(frame: object, number: int) -> tuple[list[np.ndarray], tuple[int, int] | None]:
-    """One frame -> the people's (24, 3) arrays as stored; the canvas (height, width) or None."""
+    """One frame -> the people's (26, 3) arrays as stored; the canvas (height, width) or None."""
     if not isinstance(frame, Mapping) or "people" not in frame:
         raise InputError(
             f"POSE_KEYPOINT: frame {number} must be an object with 'people' (OpenPose JSON)"
@@ -156,7 +190,7 @@ def _frame(frame: object, number: int) -> tuple[list[np.ndarray], tuple[int, int
     people = frame["people"] if frame["people"] is not None else []
     if not isinstance(people, list | tuple):
         raise InputError(f"POSE_KEYPOINT: 'people' of frame {number} must be a list")
-    found = [_person(p, f"person {i} of frame {number}") for i, p in enumerate(people)]
+    found = [read_person(p, f"person {i} of frame {number}") for i, p in enumerate(people)]
     canvas = []
     for key in ("canvas_height", "canvas_width"):
         value = frame.get(key)
@@ -171,59 +205,17 @@ def _frame(frame: object, number: int) -> tuple[list[np.ndarray], tuple[int, int
     return found, (canvas[0], canvas[1])
 
 
-def _person(person: object, name: str) -> np.ndarray:
-    """One person -> (24, 3) x, y, confidence as stored; zeros where missing."""
-    if not isinstance(person, Mapping):
-        raise InputError(f"POSE_KEYPOINT: {name} must be an object with 'pose_keypoints_2d'")
-    points = np.zeros((len(KEYPOINT_NAMES), 3))
-    body = _triples(person.get("pose_keypoints_2d"), f"pose_keypoints_2d of {name}", (18, 24, 25))
-    if len(body) == 25:
-        body = body[list(FROM_BODY_25)]
-    points[: len(body)] = body
-    feet = _triples(person.get("foot_keypoints_2d"), f"foot_keypoints_2d of {name}", (6,))
-    if len(feet):
-        points[BODY_COUNT:] = feet
-    missing = ~np.isfinite(points).all(1) | (points[:, 2] <= 0) | (points[:, :2] == 0).all(1)
-    points[missing] = 0
-    return points
-
-
-def _triples(values: object, name: str, counts: Sequence[int]) -> np.ndarray:
-    """Flat numbers -> (n, 3); None and an empty list mean no point."""
-    if isinstance(values, np.ndarray | Tensor):
-        values = values.tolist()
-    if values is None or (isinstance(values, list | tuple) and not values):
-        return np.zeros((0, 3))
-    expected = " or ".join(str(3 * n) for n in counts)
-    if not isinstance(values, list | tuple) or len(values) not in [3 * n for n in counts]:
-        got = f"{len(values)}" if isinstance(values, list | tuple) else type(values).__name__
-        raise InputError(f"POSE_KEYPOINT: {name} must be a list of {expected} numbers; got {got}")
-    if not all(v is None or isinstance(v, Real) for v in values):
-        raise InputError(f"POSE_KEYPOINT: {name} holds something that is not a number")
-    # Python integers have no bound: what no float can hold is as missing as null and infinity.
-    clean = [math.nan if v is None or not abs(v) < 1e30 else float(v) for v in values]
-    return np.array(clean).reshape(-1, 3)
-
-
 def _place(points: np.ndarray, factor: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    """Stored points -> image pixels. What lies a whole image away is no point of the picture."""
-    height, width = size
+    """Stored points -> image pixels, without those that lie outside the picture."""
     placed = points * (*factor, 1.0)
-    x, y = placed[:, 0], placed[:, 1]
-    near = (x > -width) & (x < 2 * width) & (y > -height) & (y < 2 * height)
-    placed[~near] = 0
-    placed[:, 2] = placed[:, 2].clip(0, 1)  # some detectors give scores above 1
+    margin = MARGIN * max(size)
+    low, high = -margin, np.array([size[1], size[0]]) + margin
+    placed[((placed[:, :2] < low) | (placed[:, :2] > high)).any(1)] = 0
     return placed
 
 
-def _choose(people: list[np.ndarray], person: int | None) -> np.ndarray:
-    """The person's (24, 3) array, zeros if this frame does not have them."""
+def _choose(people: tuple[np.ndarray, ...], person: int | None) -> np.ndarray | None:
+    """The person's (26, 3) array, None if this frame does not have them."""
     if person is not None:
         people = people[person : person + 1]
-    return max(people, key=_extent, default=np.zeros((len(KEYPOINT_NAMES), 3)))
-
-
-def _extent(points: np.ndarray) -> float:
-    """Diagonal of the box around the seen points, pixels."""
-    seen = points[points[:, 2] > 0, :2]
-    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) else -1.0
+    return max(people, key=extent, default=None)

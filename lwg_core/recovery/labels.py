@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from ..body.params import JOINT_NAMES
-from .keypoints import KEYPOINT_NAMES, MIRRORED
+from .keypoints import KEYPOINT_NAMES, MIRRORED, Keypoints
 
 LEG_POINTS = ("hip", "knee", "ankle", "toe", "heel")
 ARM_POINTS = ("shoulder", "elbow", "wrist")
+SHORT = 0.35  # seconds: sides exchanged for longer may just as well be a person who turned
+LEAP = 0.04  # of the person's height: how far points leap on average where an exchange begins
+CLEARLY = 0.4  # the other reading must leave no more than this part of the leap
 
 # Joint -> keypoints at the far end of its bone, and those further down that say half as much.
 _SUPPORT = {
@@ -35,6 +38,81 @@ def side_swaps(count: int) -> Tensor:
     for row, group in enumerate((legs, arms, legs + arms)):
         orders[row, group] = mirrored[group]
     return orders
+
+
+def brief_swaps(keypoints: Keypoints, heights: Tensor, fps: float = 30.0) -> Tensor:
+    """(T, 2) bool: frames in which legs, arms were exchanged, where that clearly comes and goes.
+
+    heights: (T,) px, how tall the person would stand in each frame.
+
+    For reports: a clip alone cannot tell every exchange from a person who turns quickly. A leap
+    counts only against both standing still and moving on, so legs that pass each other do not.
+    """
+    points = keypoints.points.cpu() / heights.to(keypoints.points.dtype)[:, None, None].cpu()
+    orders = side_swaps(len(KEYPOINT_NAMES))[:2]
+    known = keypoints.confidence.cpu() > 0
+    short = max(round(SHORT * fps), 1)
+    states = [_readings(points, known, order, short) for order in orders]
+    return torch.stack([_short_runs(state, short) for state in states], 1)
+
+
+def _readings(points: Tensor, known: Tensor, order: Tensor, short: int) -> Tensor:
+    """(T,) bool: which frames continue those before them better with sides exchanged.
+
+    points: (T, K, 2) heights. known: (T, K). order: (K,) as exchanged. short: frames.
+    """
+    group = (order != torch.arange(len(order))).nonzero().flatten()
+    # Only pairs of which both sides were seen say which is which.
+    seen = known[:, group] & known[:, order[group]]
+    readings = torch.stack([points[:, group], points[:, order[group]]], 1)
+    state = torch.zeros(len(points), dtype=torch.long)
+    past: list[int] = []  # the last two frames with a pair
+    for frame in range(len(points)):
+        state[frame] = state[frame - 1] if frame else 0
+        if not seen[frame].any():
+            continue
+        if past and frame - past[-1] <= short:
+            misses = _leap(readings, state, seen, frame, past)
+            same, other = misses[int(state[frame])], misses[1 - int(state[frame])]
+            if same - other > LEAP and other < CLEARLY * same:
+                state[frame] = 1 - state[frame]
+        past = [*past[-1:], frame]
+    return state.bool()
+
+
+def _leap(
+    readings: Tensor, state: Tensor, seen: Tensor, frame: int, past: list[int]
+) -> list[float]:
+    """How far both readings of a frame are from where its points were or would have moved to."""
+    last = past[-1]
+    shared = seen[frame] & seen[last]
+    if not shared.any():
+        return [0.0, 0.0]
+    before = readings[last, state[last]]
+    misses = (readings[frame] - before)[:, shared].norm(dim=-1).mean(1)
+    if len(past) > 1 and (shared & seen[past[0]]).any():
+        shared = shared & seen[past[0]]
+        speed = (before - readings[past[0], state[past[0]]]) / (last - past[0])
+        moved = before + (frame - last) * speed
+        ahead = (readings[frame] - moved)[:, shared].norm(dim=-1).mean(1)
+        misses = torch.minimum(misses, ahead)
+    return misses.tolist()
+
+
+def _short_runs(state: Tensor, short: int) -> Tensor:
+    """Runs of a (T,) state of at most ``short`` frames, shorter than those on either side.
+
+    A run at an end of the clip has one side only, and must be much shorter.
+    """
+    runs = torch.unique_consecutive(state, return_counts=True)[1].tolist()
+    marked = torch.zeros_like(state)
+    start = 0
+    for number, length in enumerate(runs):
+        beside = [runs[i] for i in (number - 1, number + 1) if 0 <= i < len(runs)]
+        limit = beside[0] // 3 if len(beside) == 1 else min(beside, default=0)
+        marked[start : start + length] = length <= short and length < limit
+        start += length
+    return marked
 
 
 def joint_confidence(confidence: Tensor) -> Tensor:

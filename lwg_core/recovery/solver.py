@@ -14,13 +14,14 @@ is the pinhole camera of focal length scale * distance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from .kinematics import LinearPoints, positions, positions_with_jacobian
-from .priors import RangeOfMotion, gravity_prior, pose_prior
+from .priors import RangeOfMotion, gravity_prior, inverse_right_jacobian, pose_prior
 
 KEYPOINT_SD = 0.014  # metres at the body: 3 px for a person 384 px tall
 PRIOR_WEIGHT = 2.0
@@ -63,33 +64,106 @@ class Bodies:
         )
 
 
+class Term(Protocol):
+    """One more residual of B bodies, for what 2D keypoints do not say."""
+
+    def select(self, index: Tensor) -> Term: ...
+
+    def add(self, bodies: Bodies, gradient: Tensor, normal: Tensor) -> Tensor:
+        """Energy (B,); adds to gradient (B, n) and Gauss-Newton matrix (B, n, n) in place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Term: joint rotations drawn towards given ones.
+
+    rotations: (B, 24, 3, 3) where to. precision: (B, 24), 1 / rad^2, 0 = free.
+    """
+
+    rotations: Tensor
+    precision: Tensor
+
+    def select(self, index: Tensor) -> Pull:
+        return Pull(self.rotations[index], self.precision[index])
+
+    def add(self, bodies: Bodies, gradient: Tensor, normal: Tensor) -> Tensor:
+        off = matrix_to_axis_angle(self.rotations.transpose(-1, -2) @ bodies.rotations)
+        turn = inverse_right_jacobian(off)
+        weighted = self.precision[..., None] * off
+        gradient[:, :72] += (turn.transpose(-1, -2) @ weighted[..., None]).flatten(1)
+        blocks = self.precision[..., None, None] * (turn.transpose(-1, -2) @ turn)
+        rotation_blocks(normal).add_(blocks)
+        return (weighted * off).sum((1, 2))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the bodies are held against.
 
     points: (B, K, 2) image points in metres (see above). weight: (B, K), 0 = missing.
-    distance: metres to the camera.
+    distance: metres to the camera, one for all or (B,).
     outlier: Geman-McClure's scale, an error of this many KEYPOINT_SD counts half.
+    terms: what else speaks.
     """
 
     points: Tensor
     weight: Tensor
-    distance: float
+    distance: float | Tensor
     outlier: float = 15.0
+    terms: tuple[Term, ...] = ()
 
     def select(self, index: Tensor) -> Evidence:
-        return replace(self, points=self.points[index], weight=self.weight[index])
+        distance = self.distance[index] if isinstance(self.distance, Tensor) else self.distance
+        return replace(
+            self,
+            points=self.points[index],
+            weight=self.weight[index],
+            distance=distance,
+            terms=tuple(term.select(index) for term in self.terms),
+        )
 
 
-def project(bodies: Bodies, points: Tensor, distance: float) -> Tensor:
+def rotation_blocks(normal: Tensor) -> Tensor:
+    """The 24 diagonal 3x3 blocks of (B, n, n) as a view (B, 24, 3, 3): one addition, not 24."""
+    size = normal.shape[1]
+    return normal.as_strided((len(normal), 24, 3, 3), (size * size, 3 * (size + 1), size, 1))
+
+
+def _per_point(distance: float | Tensor) -> float | Tensor:
+    return distance[:, None, None] if isinstance(distance, Tensor) else distance
+
+
+def project(bodies: Bodies, points: Tensor, distance: float | Tensor) -> Tensor:
     """Camera-frame points (B, K, 3) -> image points (B, K, 2) in metres."""
-    near = 1 / (1 + points[..., 2:] / distance).clamp_min(NEAREST)
+    near = 1 / (1 + points[..., 2:] / _per_point(distance)).clamp_min(NEAREST)
     return (bodies.log_scale.exp()[:, None, None] * points[..., :2] + bodies.shift[:, None]) * near
 
 
-def predict(table: LinearPoints, bodies: Bodies, distance: float) -> Tensor:
+def predict(table: LinearPoints, bodies: Bodies, distance: float | Tensor) -> Tensor:
     """(B, K, 2) image points of the bodies, in metres."""
     return project(bodies, positions(table, bodies.rotations, bodies.betas), distance)
+
+
+def image_jacobian(
+    bodies: Bodies, points: Tensor, by_point: Tensor, distance: float | Tensor, factor: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Image points (B, K, 2) in metres and ``factor`` (B, K, 1) times their derivatives
+    (B, K, 2, n) by rotations, log scale, shift and perhaps betas.
+
+    points (B, K, 3) and by_point (B, K, 3, 72 or 82): as ``positions_with_jacobian`` gives them.
+    """
+    scale = bodies.log_scale.exp()[:, None, None]
+    distance = _per_point(distance)
+    near = 1 / (1 + points[..., 2:] / distance).clamp_min(NEAREST)
+    flat = scale * points[..., :2]
+    image = (flat + bodies.shift[:, None]) * near
+    across = (factor * near * scale)[..., None]
+    along = (factor * near * image / distance)[..., None]
+    turned = across * by_point[:, :, :2] - along * by_point[:, :, 2:]
+    by_shift = torch.eye(2).to(flat) * (factor * near)[..., None]
+    by_scale = (factor * near * flat)[..., None]
+    return image, torch.cat([turned[..., :72], by_scale, by_shift, turned[..., 72:]], -1)
 
 
 def linearise(
@@ -99,28 +173,17 @@ def linearise(
     points, by_rotation, by_shape = positions_with_jacobian(
         table, bodies.rotations, bodies.betas, shape
     )
-    count = len(table)
-    scale = bodies.log_scale.exp()[:, None, None]
-    near = 1 / (1 + points[..., 2:] / evidence.distance).clamp_min(NEAREST)
-    flat = scale * points[..., :2]
-    image = (flat + bodies.shift[:, None]) * near
-    error = (image - evidence.points) / KEYPOINT_SD
+    by_point = by_rotation if by_shape is None else torch.cat([by_rotation, by_shape], -1)
+    error = (project(bodies, points, evidence.distance) - evidence.points) / KEYPOINT_SD
     squared = (error * error).sum(-1)
     # Geman-McClure k e^2 / (k + e^2) by iterative reweighting
     robust = evidence.outlier**2 / (evidence.outlier**2 + squared)
     energy = (evidence.weight * robust * squared).sum(1)
     root = evidence.weight.sqrt()[..., None] * robust[..., None] / KEYPOINT_SD
-
-    by_point = by_rotation if by_shape is None else torch.cat([by_rotation, by_shape], -1)
-    across = (root * near * scale)[..., None]
-    along = (root * near * image / evidence.distance)[..., None]
-    by_point = across * by_point[:, :, :2] - along * by_point[:, :, 2:]
-    by_shift = torch.eye(2).to(flat) * (root * near)[..., None]
-    jacobian = torch.cat(
-        [by_point[..., :72], (root * near * flat)[..., None], by_shift, by_point[..., 72:]], -1
-    ).flatten(1, 2)
+    _, jacobian = image_jacobian(bodies, points, by_point, evidence.distance, root)
+    jacobian = jacobian.flatten(1, 2)
     normal = jacobian.transpose(1, 2) @ jacobian
-    residual = (root * KEYPOINT_SD * error).view(-1, 2 * count, 1)
+    residual = (root * KEYPOINT_SD * error).flatten(1)[..., None]
     gradient = (jacobian.transpose(1, 2) @ residual).squeeze(-1)
 
     vectors = matrix_to_axis_angle(bodies.rotations[:, 1:])
@@ -129,14 +192,13 @@ def linearise(
     energy = energy + PRIOR_WEIGHT * (pose_energy + lean * lean) + bodies.betas.square().sum(1)
     blocks = torch.cat([(by_root[:, :, None] * by_root[:, None])[:, None], pose_blocks], 1)
     slopes = torch.cat([(by_root * lean[:, None])[:, None], pose_gradient], 1)
-    # A strided view of the 24 diagonal 3x3 blocks: one addition instead of 24.
-    size = normal.shape[1]
-    stride = (size * size, 3 * (size + 1), size, 1)
-    normal.as_strided((len(normal), 24, 3, 3), stride).add_(PRIOR_WEIGHT * blocks)
+    rotation_blocks(normal).add_(PRIOR_WEIGHT * blocks)
     gradient[:, :72] += PRIOR_WEIGHT * slopes.flatten(1)
     if shape:
         normal.diagonal(dim1=1, dim2=2)[:, 75:] += 1
         gradient[:, 75:] += bodies.betas
+    for term in evidence.terms:
+        energy = energy + term.add(bodies, gradient, normal)
     return energy, gradient, normal
 
 

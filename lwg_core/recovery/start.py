@@ -7,6 +7,7 @@ never turns around; eight headings cost little and leave no body facing backward
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from torch import Tensor
 from ..body.rotations import axis_angle_to_matrix
 from .kinematics import LinearPoints, positions
 from .priors import RangeOfMotion
-from .solver import Bodies, Evidence
+from .solver import Bodies, Evidence, minimise
 
 HEADINGS = 8
+FIRST_STEPS, LAST_STEPS = 8, 12
+FINAL_OUTLIER = 6.0  # the first steps still listen to far points
 LIMBS = (
     (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13),
     (2, 8), (5, 11), (2, 11), (5, 8),
@@ -89,3 +92,19 @@ def starting_bodies(table: LinearPoints, motion: RangeOfMotion, evidence: Eviden
     weight = evidence.weight[:, None, :, None]
     shift = (weight * (like[:, None] - place)).sum(2) / weight.sum(2).clamp_min(1e-6)
     return Bodies(rotations, betas, like.new_zeros(len(root)), shift.flatten(0, 1))
+
+
+def hypotheses(
+    table: LinearPoints, motion: RangeOfMotion, evidence: Evidence, keep: int
+) -> tuple[Bodies, Tensor]:
+    """The ``keep`` best bodies of each item, side by side (B * keep), energies (B, keep)."""
+    count = len(evidence.points)
+    item = torch.arange(count, device=evidence.points.device)
+    bodies = starting_bodies(table, motion, evidence)
+    repeated = evidence.select(item.repeat_interleave(HEADINGS))
+    bodies, energy = minimise(table, motion, repeated, bodies, FIRST_STEPS, 0.1, shape=False)
+    kept = energy.view(count, HEADINGS).topk(keep, 1, largest=False).indices
+    kept = (kept + item[:, None] * HEADINGS).flatten()
+    repeated = replace(evidence.select(item.repeat_interleave(keep)), outlier=FINAL_OUTLIER)
+    bodies, energy = minimise(table, motion, repeated, bodies.select(kept), LAST_STEPS, 0.01)
+    return bodies, energy.view(count, keep)

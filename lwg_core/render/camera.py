@@ -32,7 +32,7 @@ class Camera:
     scale: (T,) pixels per metre at the model origin, > 0.
     center: (T, 2) pixel position (x, y) of the model origin.
     size: (height, width) of the image in pixels.
-    focal: (T,) focal length in pixels, or None for weak perspective.
+    focal: (T,) focal length in pixels, > 0, or None for weak perspective.
     principal: (T, 2) principal point in pixels; None = image centre. Only read with ``focal``.
     """
 
@@ -55,11 +55,16 @@ class Camera:
             raise InputError(
                 f"camera: principal must be ({frames}, 2); got {tuple(self.principal.shape)}"
             )
-        if not all(torch.isfinite(t).all() for t in self._tensors()) or (self.scale <= 0).any():
-            raise InputError("camera: every value must be finite and the scale above zero")
-
-    def _tensors(self) -> list[Tensor]:
-        return [t for t in (self.scale, self.center, self.focal, self.principal) if t is not None]
+        for name in ("focal", "scale", "center", "principal"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not torch.isfinite(value).all():
+                raise InputError(f"camera: {name} holds NaN or infinite values")
+            if name in ("scale", "focal") and (value <= 0).any():
+                raise InputError(
+                    f"camera: {name} must be above zero in every frame; got {value.min():g}"
+                )
 
     def __len__(self) -> int:
         return self.scale.shape[0]
@@ -90,6 +95,8 @@ class Camera:
     ) -> Camera:
         """Pinhole camera from focal (T,) px and translation (T, 3) m."""
         middle = focal.new_tensor([size[1] / 2, size[0] / 2]) if principal is None else principal
+        if not (translation[:, 2] > 0).all():
+            raise InputError("camera: translation z, the distance from the eye, must be above zero")
         scale = focal / translation[:, 2]
         return cls(scale, middle + translation[:, :2] * scale[:, None], size, focal, principal)
 

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..body.archive import read_npz, write_atomically
+from ..body.archive import read_npz
 from ..body.model import BodyModel
 from ..body.open_body import open_body
 from ..body.params import SmplParams
 from ..errors import InputError
+from ..files import atomic_path
 from ..render.camera import Camera
 from .backgrounds import random_background
 from .identity import make_identity
@@ -138,7 +139,8 @@ def save_record(path: Path, record: Record) -> None:
         "loose": np.bool_(record.loose),
         "fingerprint": np.array(record.fingerprint),
     }
-    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
+    with atomic_path(path) as part, open(part, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def load_record(path: Path) -> Record:

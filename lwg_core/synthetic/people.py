@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..body.archive import write_atomically
 from ..body.files import save_params
 from ..body.model import BodyModel
 from ..body.params import SmplParams
 from ..errors import InputError
+from ..files import atomic_path
 from ..pictures import write_image
 from .backgrounds import random_background
 from .dataset import open_mannequin
@@ -80,10 +80,8 @@ def write_people(
             path = out_dir / f"person{number:04d}_{shot:02d}.png"
             params = SmplParams(pose, person.betas, person.body.id, view)
             frame = pose_keypoints(person.body, params)
-            write_atomically(
-                path.with_suffix(".json"),
-                lambda stream, frame=frame: stream.write(json.dumps([frame]).encode()),
-            )
+            with atomic_path(path.with_suffix(".json")) as part:
+                part.write_text(json.dumps([frame]), encoding="utf-8")
             save_params(path.with_suffix(".npz"), params)
             mask = alpha.expand(3, -1, -1) * 2 - 1
             write_image(path.with_name(path.stem + "_mask.png"), mask)

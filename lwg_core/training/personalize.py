@@ -90,6 +90,11 @@ def personalize(
         for step in range(steps):
             item = draw_item(cropped, body, rng).to(device)
             loss, preview = _step(tuned, base, item)
+            if not torch.isfinite(loss):
+                raise InputError(
+                    f"personalization: the loss of step {step + 1} is not finite; lower the "
+                    "learning rate"
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(tuned.parameters(), 5.0)
@@ -192,6 +197,7 @@ def sources_hash(sources: Sources) -> str:
         params, camera = source.params, source.params.camera
         parts = [(source.image * 127.5).round(), params.pose, params.betas, camera.scale]
         parts += [camera.center, camera.focal, camera.principal, source.mask, source.offsets]
+        parts += [params.confidence]
         for part in parts:
             digest.update(b"none" if part is None else str(tuple(part.shape)).encode())
             if part is not None:

@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import InputError
+from ..files import atomic_path
 from ..networks.generator import AttLWBGenerator
 from .data import TrainingItem
 from .losses import generator_loss
@@ -125,21 +125,18 @@ class Trainer:
         return True
 
     def save(self) -> None:
-        """Write the checkpoint: to a temporary file first, then rename."""
+        """Write the checkpoint, whole or not at all."""
         self.output.mkdir(parents=True, exist_ok=True)
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(
-            {
-                "generator": self.generator.state_dict(),
-                "average": self.average.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "samples": self.samples,
-                "seconds": self.seconds,
-            },
-            temporary,
-        )
-        os.replace(temporary, self.checkpoint)
+        state = {
+            "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "samples": self.samples,
+            "seconds": self.seconds,
+        }
+        with atomic_path(self.checkpoint) as part:
+            torch.save(state, part)
         self.saved = self.step
 
     def run(

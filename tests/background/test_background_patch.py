@@ -36,22 +36,26 @@ def cover(truth: torch.Tensor, known: torch.Tensor, colour: float = 0.95) -> tor
 def test_stripes_are_continued_where_smooth_fills_are_not():
     truth, known = stripes(), person_like(96, 96)
     image = cover(truth, known)
-    scores = {m: psnr(fill_background(image, known, m), truth, ~known[0]) for m in METHODS}
+    scores = {
+        m: psnr(fill_background(image, known, m), truth, ~known[0])
+        for m in ("patch", "push_pull", "opencv")
+    }
     assert scores["patch"] > 20
     assert scores["patch"] > max(scores["push_pull"], scores["opencv"]) + 6
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("size", [(61, 90)])
-def test_known_pixels_are_exact_and_the_person_is_gone(method, size):
+def test_known_pixels_are_exact_and_the_person_is_gone(method, size, official):
     truth = stripes(*size)
     known = person_like(*size)
-    filled = fill_background(cover(truth, known), known, method)
+    filled = fill_background(cover(truth, known), known, method, generator=official)
     kept = known.expand_as(truth)
     assert torch.equal(filled[kept], truth[kept])
     assert filled.abs().max() <= 1
     # The filling depends on nothing that the hole hides.
-    assert torch.equal(filled, fill_background(cover(truth, known, -0.3), known, method))
+    other = fill_background(cover(truth, known, -0.3), known, method, generator=official)
+    assert torch.equal(filled, other)
 
 
 def test_a_gradient_stays_a_gradient():
@@ -151,14 +155,14 @@ def test_tiny_pictures(size):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_bad_input(method):
+def test_bad_input(method, official):
     image, known = stripes(20, 30), torch.ones(1, 20, 30)
     with pytest.raises(InputError, match="covers the whole picture"):
-        fill_background(image, known * 0, method)
+        fill_background(image, known * 0, method, generator=official)
     with pytest.raises(InputError, match="known part"):
-        fill_background(image, known[:, :10], method)
+        fill_background(image, known[:, :10], method, generator=official)
     with pytest.raises(InputError, match="background picture"):
-        fill_background(image[None], known, method)
+        fill_background(image[None], known, method, generator=official)
 
 
 def test_unknown_method():

@@ -51,6 +51,7 @@ class Result:
     status: HTTP status of the post. outputs: node id -> what the node sent to the page.
     error: the messages for the user, "" after success. node: id of the node that is to blame.
     kind: "success", "refused", "execution_error" or "execution_interrupted".
+    exception: class name of what was raised.
     """
 
     status: int
@@ -58,6 +59,7 @@ class Result:
     error: str = ""
     node: str | None = None
     outputs: dict = field(default_factory=dict)
+    exception: str = ""
     seconds: float = 0.0
 
 
@@ -146,12 +148,26 @@ class Server:
         for kind, detail in entry["status"]["messages"]:
             if kind in ("execution_error", "execution_interrupted"):
                 message = str(detail.get("exception_message", "")).strip()
-                return Result(200, kind, message, detail.get("node_id"), seconds=seconds)
+                exception = str(detail.get("exception_type", "")).rpartition(".")[2]
+                node = detail.get("node_id")
+                return Result(200, kind, message, node, exception=exception, seconds=seconds)
         return Result(200, "success", outputs=entry["outputs"], seconds=seconds)
 
     def run(self, prompt: dict, timeout: float = 300) -> Result:
         identity, refused = self.submit(prompt)
         return refused or self.wait(identity, timeout)
+
+    def interrupted(self, prompt: dict, delay: float) -> Result:
+        """The result of ``prompt``, cancelled ``delay`` seconds after it began."""
+        identity, refused = self.submit(prompt)
+        assert refused is None, refused
+        time.sleep(delay)
+        self.post("/interrupt", {"prompt_id": identity})
+        return self.wait(identity, timeout=60)
+
+    def written(self) -> set[Path]:
+        """All files below the output folder."""
+        return {path for path in (self.base / "output").rglob("*") if path.is_file()}
 
     def pictures(self, result: Result, node: str) -> list[Path]:
         """Files of the pictures that ``node`` saved or previewed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,8 +16,10 @@ NODES = {
     "LWG_ExamplePerson", "LWG_LoadBodyModel", "LWG_RecoverBodyFromKeypoints", "LWG_PreviewBody",
     "LWG_LoadMotion", "LWG_AddSource", "LWG_ImitateMotion", "LWG_ComposeFlow", "LWG_FlowToTensors",
     "LWG_InpaintBackground", "LWG_LoadGenerator", "LWG_Generate", "LWG_Personalize",
-    "LWG_SavePersonalized", "LWG_LoadPersonalized",
+    "LWG_SavePersonalized", "LWG_LoadPersonalized", "LWG_LoadRegressor", "LWG_RecoverBodyFromImage",
+    "LWG_ImportBody", "LWG_SaveMotion", "LWG_SmoothMotion",
 }  # fmt: skip
+TEMPLATES = Path(__file__).resolve().parents[2] / "workflows"
 QUICK = {"LoadMotion": {"frames": 3}, "ComposeFlow": {"size": 128}}
 
 
@@ -61,7 +63,10 @@ def test_every_node_is_there_and_explained(server, info):
 
 def test_workflows_are_offered_as_templates(server):
     listed = server.get("/workflow_templates")["liquid-warping"]
-    assert {"motion_imitation", "personalize", "photo_from_pose_node"} == set(listed)
+    assert sorted(listed) == sorted(path.stem for path in TEMPLATES.glob("*.json"))
+    for name in listed:
+        page = f"http://127.0.0.1:{server.port}/api/workflow_templates/liquid-warping/{name}.jpg"
+        assert urllib.request.urlopen(page).read(3) == b"\xff\xd8\xff", f"{name} has no picture"
 
 
 def test_motion_imitation_as_shipped_but_shorter(server, workflow):
@@ -211,7 +216,7 @@ def test_a_clip_of_keypoints_becomes_a_motion(server, workflow):
     motion = ids_of(prompt, "LoadMotion")[0]
     drawn = {"smpl": [motion, 0], **body}
     prompt["draw"] = {"class_type": "LWG_PreviewBody", "inputs": drawn}
-    clip = {"image": ["draw", 0], "keypoints": ["draw", 2], "person": -1, **body}
+    clip = {"image": ["draw", 0], "keypoints": ["draw", 2], "person": "largest", **body}
     prompt["clip"] = {"class_type": "LWG_RecoverBodyFromKeypoints", "inputs": clip}
     prompt[ids_of(prompt, "ImitateMotion")[0]]["inputs"] |= {"motion": ["clip", 0], **body}
     for kind in ("AddSource", "ComposeFlow", "InpaintBackground"):
@@ -299,15 +304,6 @@ def test_saving_a_plain_generator_is_explained(server, workflow):
     assert "was not personalized" in result.error
 
 
-def interrupted(server, prompt: dict, delay: float):
-    """The result of ``prompt``, cancelled ``delay`` seconds after it began."""
-    identity, refused = server.submit(prompt)
-    assert refused is None, refused
-    time.sleep(delay)
-    server.post("/interrupt", {"prompt_id": identity})
-    return server.wait(identity, timeout=60)
-
-
 def test_generate_can_be_cancelled(server, workflow):
     long = {**QUICK, "LoadMotion": {"frames": 1500}}
     prompt = workflow("motion_imitation", **long)
@@ -316,7 +312,7 @@ def test_generate_can_be_cancelled(server, workflow):
     prompt["plate"] = preview(ids_of(prompt, "InpaintBackground")[0])
     # All but the generator is cached after this.
     assert server.run(needed(prompt, "warped", "plate")).kind == "success"
-    result = interrupted(server, prompt, 2.0)
+    result = server.interrupted(prompt, 2.0)
     assert (result.kind, result.node) == ("execution_interrupted", generate)
     assert result.seconds < 10
     assert server.run(workflow("motion_imitation", **QUICK)).kind == "success"
@@ -329,7 +325,7 @@ def test_personalize_can_be_cancelled_and_leaves_nothing(server, workflow):
     kept = sorted(saved.rglob("*"))
     assert len(kept) == len(before) + 1
     prompt = personalization(workflow, steps=5000)
-    result = interrupted(server, prompt, 2.0)
+    result = server.interrupted(prompt, 2.0)
     assert (result.kind, result.node) == ("execution_interrupted", ids_of(prompt, "Personalize")[0])
     assert result.seconds < 10
     assert sorted(saved.rglob("*")) == kept

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -98,7 +100,7 @@ def test_truncated_files_are_named(tmp_path, saved, keep, suffix):
         torch.save(read_state_dict(saved)[0], path)
     data = saved.read_bytes() if suffix == ".safetensors" else path.read_bytes()
     path.write_bytes(data[: int(keep * len(data)) if keep < 1 else keep])
-    with pytest.raises(InputError, match=f"cut{suffix}.*(damaged|no state dict)"):
+    with pytest.raises(InputError, match=f"cut{suffix}.*(damaged|no state dict|no checkpoint)"):
         load_generator(path)
 
 
@@ -236,3 +238,17 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
 
 def test_load_file_of_other_tools_reads_ours(saved):
     assert load_file(saved).keys() == load_generator(saved).state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["picture.pth", "picture.safetensors", "picture.png"])
+def test_what_is_no_checkpoint_is_told_in_our_own_words(tmp_path, name):
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    (tmp_path / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    with pytest.raises(InputError, match=f"{name} is no checkpoint") as error:
+        load_generator(tmp_path / name)
+    assert "torch" not in str(error.value) and "weights_only" not in str(error.value)
+
+
+def test_a_checkpoint_is_known_by_its_content(tmp_path, saved):
+    (tmp_path / "renamed.pth").write_bytes(saved.read_bytes())
+    assert weights_hash(tmp_path / "renamed.pth") == weights_hash(saved)

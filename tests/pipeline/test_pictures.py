@@ -54,6 +54,22 @@ def test_mask_reads_grey_and_alpha(tmp_path):
         assert mask.shape == (1, 64, 64) and mask[0, 0, 0] == 1 and mask[0, 63, 0] == 0
 
 
+def test_a_mask_that_says_nothing_or_something_else_is_named(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((64, 80), np.uint8))
+    cv2.imwrite(str(tmp_path / "white.png"), np.full((64, 80), 255, np.uint8))
+    nan = np.full((64, 80), np.nan, np.float32)
+    cv2.imwrite(str(tmp_path / "nan.tiff"), nan)
+    with pytest.raises(InputError, match="mask .*black.png is empty"):
+        read_mask(tmp_path / "black.png", (64, 80))
+    with pytest.raises(InputError, match="mask .*white.png is 80x64 px; .* picture, 64x80 px"):
+        read_mask(tmp_path / "white.png", (80, 64))
+    with pytest.raises(InputError, match="mask .*nan.tiff holds NaN"):
+        read_mask(tmp_path / "nan.tiff")
+    assert read_mask(tmp_path / "white.png", (64, 80)).min() == 1
+
+
 def test_video_has_every_frame_and_survives_nothing_half_written(tmp_path):
     import av
 

@@ -15,10 +15,11 @@ from lwg_core.errors import InputError
 from lwg_core.recovery.fit import REJECTED, fit_keypoints
 from lwg_core.recovery.keypoints import KEYPOINT_NAMES, Keypoints, parse_pose_keypoints
 from lwg_core.recovery.kinematics import fold
-from lwg_core.recovery.labels import joint_confidence, side_swaps
+from lwg_core.recovery.labels import joint_confidence
 from lwg_core.recovery.priors import range_of_motion
 from lwg_core.recovery.projection import project_keypoints, stacked_regressor, to_pose_keypoint
 from lwg_core.recovery.solver import Bodies, Evidence, minimise, predict
+from lwg_core.recovery.swaps import orders
 from lwg_core.render.camera import Camera
 
 SIZE = (512, 512)
@@ -81,7 +82,7 @@ def _joint_error(body, found: SmplParams, truth: SmplParams) -> torch.Tensor:
 def test_exact_from_every_side(body):
     turns = [2 * math.pi * i / 12 for i in range(12)]
     truth = _person(body, turns)
-    fit = fit_keypoints(_seen(body, truth), body, SIZE)
+    fit = fit_keypoints(_seen(body, truth), body, SIZE, smooth=False)
     assert fit.error_px.max() < 0.5
     off = _headings(fit.params) - _headings(truth)
     assert torch.atan2(off.sin(), off.cos()).abs().max() < math.radians(15)
@@ -127,7 +128,9 @@ def test_noise_and_missing_points(stick_body):
     noisy = clean.points + 3 * torch.randn(clean.points.shape, generator=generator)
     kept = clean.confidence * (torch.rand(16, 24, generator=generator) > 0.1)
     kept[:, FEET] = 0
-    fit = fit_keypoints(Keypoints(noisy * kept[..., None], kept, SIZE), stick_body, SIZE)
+    fit = fit_keypoints(
+        Keypoints(noisy * kept[..., None], kept, SIZE), stick_body, SIZE, smooth=False
+    )
     assert fit.error_px.mean() < 3.5
     assert _joint_error(stick_body, fit.params, truth).mean() < 0.09
     off = _headings(fit.params) - _headings(truth)
@@ -148,7 +151,7 @@ def test_one_wild_point_is_outvoted(stick_body):
 
 def test_half_body_flags_the_legs(body):
     truth = _person(body, [0.2, -0.5])
-    fit = fit_keypoints(_without(_seen(body, truth), LEGS + FEET), body, SIZE)
+    fit = fit_keypoints(_without(_seen(body, truth), LEGS + FEET), body, smooth=False)
     confidence = dict(zip(JOINT_NAMES, fit.params.confidence.unbind(1), strict=True))
     for side in ("left", "right"):
         for joint in ("hip", "knee", "ankle", "foot"):
@@ -171,7 +174,7 @@ def test_foot_points_orient_the_feet(body):
     seen = _seen(body, truth)
 
     def toe_error(keypoints: Keypoints) -> torch.Tensor:
-        points, _ = project_keypoints(body, fit_keypoints(keypoints, body).params)
+        points, _ = project_keypoints(body, fit_keypoints(keypoints, body, smooth=False).params)
         return (points - seen.points)[:, 18].norm(dim=-1).mean()
 
     assert toe_error(seen) < 2.5 < toe_error(_without(seen, FEET))
@@ -198,9 +201,9 @@ def test_body_25_file_to_parameters(body):
 def test_swapped_sides_are_noticed(body):
     truth = _person(body, [0.3, -0.4])
     seen = _seen(body, truth)
-    for order in side_swaps(24)[:2]:
+    for order in orders(24)[[1, 2, 3, 7]]:  # legs, arms, both, everything
         swapped = Keypoints(seen.points[:, order], seen.confidence[:, order], SIZE)
-        fit = fit_keypoints(swapped, body)
+        fit = fit_keypoints(swapped, body, smooth=False)
         assert _joint_error(body, fit.params, truth).max() < 0.06
         assert fit.error_px.max() < 0.5
 
@@ -217,21 +220,25 @@ def test_a_clip_shares_its_shape_and_survives_gaps(stick_body):
     calls = []
     fit = fit_keypoints(seen, stick_body, fps=25.0, progress=lambda *c: calls.append(c))
     assert fit.params.betas.shape == (10,) and fit.params.fps == 25.0
-    assert fit.params.valid.tolist() == [i not in (0, 4) for i in range(10)]
+    # Frame 4 is filled from its neighbours; before frame 1 there is nothing to fill from.
+    assert fit.params.valid.tolist() == [i != 0 for i in range(10)]
     assert [bool(m) for m in fit.messages] == [i in (0, 4) for i in range(10)]
     torch.testing.assert_close(fit.params.pose[0], fit.params.pose[1])
-    assert (fit.params.confidence[[0, 4]] == 0).all()
-    good = [i for i in range(10) if i not in (0, 4)]
-    assert fit.error_px[good].max() < 1
-    assert calls[-1] == (8, 8)
+    assert (fit.params.confidence[0] == 0).all()
+    assert fit.error_px.max() < 1.5
+    assert calls[-1] == (10, 10)
     _, drawn = project_keypoints(stick_body, fit.params)
-    assert (drawn[[0, 4]] == 0).all()
+    assert (drawn[0] == 0).all()
+    alone = fit_keypoints(seen, stick_body, fps=25.0, smooth=False)
+    assert alone.params.valid.tolist() == [i not in (0, 4) for i in range(10)]
+    assert (alone.params.confidence[[0, 4]] == 0).all()
 
 
-def test_nonsense_is_not_valid(stick_body):
+@pytest.mark.parametrize("smooth", [True, False])
+def test_nonsense_is_not_valid(stick_body, smooth):
     generator = torch.Generator().manual_seed(1)
     points = torch.rand(6, 24, 2, generator=generator) * 512
-    fit = fit_keypoints(Keypoints(points, torch.ones(6, 24), SIZE), stick_body)
+    fit = fit_keypoints(Keypoints(points, torch.ones(6, 24), SIZE), stick_body, smooth=smooth)
     assert not fit.params.valid.any()
     assert (fit.energy > REJECTED).all()
     assert all("no body explains" in m for m in fit.messages)

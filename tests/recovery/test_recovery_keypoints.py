@@ -98,6 +98,80 @@ def test_missing_points():
     assert (found.points[0, 1:5] == 0).all()
 
 
+def test_what_a_detector_gives_without_having_seen_it_is_missing():
+    """Some producers always give every point, with its score."""
+    pose = _flat(18)
+    pose[3:6] = [50.0, 50.0, 0.29]  # below what pose nodes draw
+    pose[6:9] = [-1.0, -1.0, 0.9]  # SDPose's "nowhere"
+    pose[9:12] = [50.0, 430.0, 0.9]  # below the picture of 400
+    pose[12:15] = [-5.0, 50.0, 0.9]  # at its edge, give or take
+    found = parse_pose_keypoints(_document(pose))
+    assert found.confidence[0, :5].tolist() == pytest.approx([0.9, 0, 0, 0, 0.9])
+    faint = [v if i % 3 < 2 else 0.2 for i, v in enumerate(_flat(18))]
+    with pytest.raises(InputError, match="confidence below 0.3"):
+        parse_pose_keypoints(_document(faint))
+
+
+def _whole_body(neck: bool) -> np.ndarray:
+    """(133 or 134, 3): COCO-WholeBody, whose point number n of the file is at x = n."""
+    count = 134 if neck else 133
+    return np.stack([np.arange(count), np.full(count, 9.0), np.full(count, 0.8)], 1) + [1, 0, 0]
+
+
+def test_coco_whole_body():
+    rows = _whole_body(False)
+    found = parse_pose_keypoints(_document(rows.flatten().tolist()))
+    column = dict(zip(KEYPOINT_NAMES, (found.points[0, :, 0] - 1).tolist(), strict=True))
+    # COCO's own numbers: nose 0, left eye 1, left shoulder 5, left hip 11, ..., left big toe 17.
+    assert column["nose"] == 0 and column["left_eye"] == 1 and column["right_ear"] == 4
+    assert column["left_shoulder"] == 5 and column["right_wrist"] == 10
+    assert column["left_hip"] == 11 and column["right_ankle"] == 16
+    assert column["left_big_toe"] == 17 and column["right_heel"] == 22
+    assert column["neck"] == 5.5 and found.confidence[0, 1] == pytest.approx(0.8)
+    rows[5, 2] = 0
+    assert parse_pose_keypoints(_document(rows.flatten().tolist())).confidence[0, 1] == 0
+    openpose = parse_pose_keypoints(_document(_whole_body(True).flatten().tolist()))
+    assert (openpose.points[0, :, 0] - 1).tolist() == list(range(24))
+
+
+def _hand(x: float, y: float) -> list[float]:
+    """A hand whose root is at (x, y) and whose knuckles are 10 px further right."""
+    rows = np.tile([x + 20, y, 0.9], (21, 1))
+    rows[0, 0] = x
+    rows[[5, 9, 13, 17]] = [[x + 10, y + d, 0.9] for d in (-3, -1, 1, 3)]
+    return rows.flatten().tolist()
+
+
+def test_hands_belong_to_the_wrists_they_are_at():
+    places = {name: (5 + 10.0 * (i % 7), 8 + 10.0 * i) for i, name in enumerate(KEYPOINT_NAMES)}
+    left, right = (_hand(*places[f"{side}_wrist"]) for side in ("left", "right"))
+    expected = torch.tensor([[*places["left_wrist"], 0.9], [*places["right_wrist"], 0.9]])
+    expected[:, 0] += 10
+    straight = _document(hand_left_keypoints_2d=left, hand_right_keypoints_2d=right)
+    crossed = _document(hand_left_keypoints_2d=right, hand_right_keypoints_2d=left)
+    for document in (straight, crossed):
+        torch.testing.assert_close(parse_pose_keypoints(document).hands[0], expected)
+    assert parse_pose_keypoints(_document(hand_left_keypoints_2d=[0.0] * 63)).hands is None
+    away = parse_pose_keypoints(_document(hand_left_keypoints_2d=_hand(250.0, 20.0)))
+    assert away.hands is None
+    one = parse_pose_keypoints([straight, _document()])
+    assert (one.hands[0, :, 2] > 0).all() and (one.hands[1] == 0).all()
+
+
+def test_the_face_stands_in_for_missing_face_points():
+    face = np.tile([40.0, 30.0, 0.8], (70, 1))
+    face[30, :2] = [41.0, 33.0]
+    pose = _flat(18)
+    pose[0:3] = [0.0, 0.0, 0.0]
+    found = parse_pose_keypoints(_document(pose, face_keypoints_2d=face.flatten().tolist()))
+    assert found.points[0, 0].tolist() == [41, 33]
+    right_eye = KEYPOINT_NAMES.index("right_eye")
+    assert found.points[0, right_eye, 1] == 8 + 10 * right_eye  # the body's own is kept
+    face[30, 2] = 0
+    found = parse_pose_keypoints(_document(pose, face_keypoints_2d=face.flatten().tolist()))
+    assert found.confidence[0, 0] == 0
+
+
 def test_largest_person_or_a_chosen_one():
     document = _document(_flat(18, 3))
     document["people"] += _document(_flat(18, 15, 7))["people"]
@@ -131,10 +205,10 @@ def test_frames_without_the_person_are_kept():
         ({"people": [], "canvas_width": 9, "canvas_height": 9}, "no person was found"),
         (_document([0.0] * 54), "every keypoint is missing"),
         (_document(_flat(5) + [0.0] * 39), "only 5 body keypoints are usable"),
-        (_document(_flat(17)), "54 or 72 or 75 numbers; got 51"),
+        (_document(_flat(17)), r"54, 72, 75, 399, 402\); got 51"),
         (_document(["a"] * 54), "not a number"),
-        (_document({"x": 1}), "numbers; got dict"),
-        (_document(foot_keypoints_2d=[1.0] * 17), "foot_keypoints_2d .* 18 numbers; got 17"),
+        (_document({"x": 1}), r"402\); got dict"),
+        (_document(foot_keypoints_2d=[1.0] * 17), r"foot_keypoints_2d .*\(18\); got 17"),
         ({**_document(), "canvas_width": "wide"}, "canvas_width of frame 0"),
         ({**_document(), "canvas_height": -1}, "canvas_height of frame 0"),
     ],

@@ -112,6 +112,22 @@ def test_near_is_only_known_for_a_pinhole():
     assert 0 < pinhole().near < 0.1
 
 
+@pytest.mark.parametrize("value", [0.0, -500.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["scale", "focal"])
+def test_lengths_must_be_finite_and_above_zero(name, value):
+    lengths = {"scale": torch.ones(2), "focal": torch.ones(2)}
+    lengths[name] = torch.tensor([1.0, value])
+    with pytest.raises(InputError, match=f"camera: {name} (must be above zero|holds NaN)"):
+        Camera(center=torch.zeros(2, 2), size=(4, 4), **lengths)
+
+
+@pytest.mark.parametrize("depth", [0.0, -2.0, float("nan")])
+def test_a_pinhole_sees_only_what_lies_before_it(depth):
+    translation = torch.tensor([[0.0, 0.0, depth]])
+    with pytest.raises(InputError, match="camera: translation z"):
+        Camera.from_pinhole(torch.ones(1), translation, (4, 4))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -119,6 +135,7 @@ def test_near_is_only_known_for_a_pinhole():
         (torch.ones(2, 1), torch.zeros(2, 2), (4, 4)),
         (torch.tensor([0.0]), torch.zeros(1, 2), (4, 4)),
         (torch.tensor([1.0]), torch.full((1, 2), float("nan")), (4, 4)),
+        (torch.ones(1), torch.zeros(1, 2), (4, 4), None, torch.full((1, 2), float("inf"))),
         (torch.ones(2), torch.zeros(2, 2), (4, 4), torch.ones(1)),
         (torch.ones(2), torch.zeros(2, 2), (4, 4), torch.ones(2), torch.zeros(1, 2)),
     ],

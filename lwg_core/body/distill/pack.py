@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from ..archive import write_atomically
+from ...files import atomic_path
 from .sampling import FLIP
 from .tpose import JOINT_MIRROR
 
@@ -56,4 +56,5 @@ def write(path: Path, arrays: dict[str, NDArray], metadata: dict[str, str]) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     content = save(contiguous, metadata={"credits": CREDITS, **metadata})
-    write_atomically(path, lambda stream: stream.write(content))
+    with atomic_path(path) as part:
+        part.write_bytes(content)

@@ -1,0 +1,1 @@
+"""A photograph to SMPL parameters with an official regressor (HMR, SPIN)."""

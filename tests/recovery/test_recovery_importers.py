@@ -1,0 +1,546 @@
+"""Every motion file format, written here in its own layout from known poses and read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import sys
+import zipfile
+import zlib
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lwg_core.body.files import save_params
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
+from lwg_core.errors import InputError
+from lwg_core.flow.targets import imitate
+from lwg_core.recovery.importers import load_motion_file
+from lwg_core.render.camera import Camera
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from motion_files import (  # noqa: E402
+    FRAMES,
+    POINTS,
+    Y_UP,
+    Z_UP,
+    carries,
+    close,
+    known_motion,
+    matrices,
+    one,
+    same_pixels,
+    vectors,
+)  # fmt: skip
+
+
+@pytest.fixture
+def known() -> dict[str, np.ndarray]:
+    return known_motion()
+
+
+def dump(path, data, compress: bool = False):
+    raw = pickle.dumps(data, protocol=4)
+    path.write_bytes(zlib.compress(raw) if compress else raw)
+    return path
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+# Our own
+
+
+def test_own_file(tmp_path, known):
+    pose = torch.from_numpy(known["pose"]).float()
+    camera = Camera(torch.full((FRAMES,), 300.0), torch.full((FRAMES, 2), 250.0), (512, 512))
+    given = SmplParams(pose, torch.ones(10), "smpl", camera, fps=24.0)
+    save_params(tmp_path / "clip.npz", given)
+    read = one(tmp_path / "clip.npz")
+    assert torch.equal(read.pose, pose) and torch.equal(read.betas, given.betas)
+    assert read.fps == 24.0 and read.camera.size == (512, 512)
+    motion = one(tmp_path / "clip.npz", body=open_body())
+    assert motion.betas is None and motion.body_model is None and torch.equal(motion.pose, pose)
+
+
+# AMASS
+
+
+def amass(known, world: np.ndarray, width: int, **more) -> dict:
+    poses = np.zeros((FRAMES, width))
+    poses[:, :66] = known["pose"][:, :22].reshape(FRAMES, 66)
+    poses[:, :3] = vectors(world.T @ matrices(known["pose"][:, 0]))
+    poses[:, 72:] = 0.5  # fingers, jaw and eyes, which SMPL has not
+    return {"poses": poses, "trans": known["trans"] @ world, **more}
+
+
+@pytest.mark.parametrize("width, rate", [(156, "mocap_framerate"), (165, "mocap_frame_rate")])
+@pytest.mark.parametrize("world", [Z_UP, Y_UP, np.eye(3)], ids=["z-up", "y-up", "camera"])
+def test_amass(tmp_path, known, width, rate, world):
+    data = amass(known, world, width, betas=np.zeros(16), gender="female", **{rate: 120.0})
+    read = one(npz(tmp_path / "a.npz", **data))
+    close(read, known["pose"])
+    carries(read.camera, known["trans"])
+    assert read.fps == 120.0 and read.betas is None and read.valid.all()
+
+
+def test_amass_of_somebody_lying_is_still_z_up(tmp_path, known):
+    known["pose"][:, 0] = vectors(matrices(known["pose"][:, 0]) @ matrices([math.pi / 2, 0, 0]))
+    read = one(npz(tmp_path / "a.npz", **amass(known, Z_UP, 156, dmpls=np.zeros((FRAMES, 8)))))
+    close(read, known["pose"])
+
+
+def test_amass_betas_are_kept_for_the_neutral_body_only(tmp_path, known):
+    for gender, model in (("neutral", "smplx"), ("male", None), (b"male", None)):
+        data = amass(known, Z_UP, 165, betas=np.arange(16.0), gender=np.array(gender))
+        data |= {"root_orient": data["poses"][:, :3], "pose_body": data["poses"][:, 3:66]}
+        data["markers_latent_vids"] = np.array({"C7": 3832}, object)  # pickled; never looked at
+        read = one(npz(tmp_path / "a.npz", **data))
+        assert read.body_model == model
+        if model:
+            assert read.betas.tolist() == list(range(10))
+
+
+def test_smpl_poses_of_aist(tmp_path, known):
+    poses = known["pose"].reshape(FRAMES, 72).copy()
+    poses[:, :3] = vectors(Y_UP.T @ matrices(known["pose"][:, 0]))
+    data = {"smpl_poses": poses, "smpl_trans": 90 * known["trans"] @ Y_UP, "smpl_scaling": [90.0]}
+    read = one(dump(tmp_path / "a.pkl", data))
+    close(read, known["pose"])
+    carries(read.camera, known["trans"])
+    assert read.fps == 60.0
+
+
+# 4D-Humans
+
+
+def phalp(known, missing=(3,), size=(360, 640)) -> dict:
+    """Two people; the first is guessed in the frames ``missing``, the second is seen in 2 only."""
+    rotation = matrices(known["pose"]).astype(np.float32)
+    frames = {}
+    for t in range(FRAMES):
+        ids = [4] if t != 2 else [4, 9]
+        frames[f"out/{t:06d}.jpg"] = {
+            "time": t, "shot": 0, "tid": ids, "tracked_ids": ids,
+            "tracked_time": [1 if t in missing and i == 4 else 0 for i in ids],
+            "bbox": [np.zeros(4) for _ in ids], "size": [list(size) for _ in ids],
+            "camera": [known["trans"][t].astype(np.float32) * [1, 1, 10] for _ in ids],
+            "smpl": [
+                {"global_orient": rotation[t, :1], "body_pose": rotation[t, 1:],
+                 "betas": known["betas"].astype(np.float32)} for _ in ids
+            ],
+            "mask": [None for _ in ids],
+        }  # fmt: skip
+    return frames
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_phalp(tmp_path, known, compress):
+    first, second = load_motion_file(dump(tmp_path / "demo.pkl", phalp(known), compress))
+    assert (first.track, second.track) == (4, 9) and len(first) == len(second) == FRAMES
+    assert first.valid.tolist() == [t != 3 for t in range(FRAMES)]
+    assert second.valid.tolist() == [t == 2 for t in range(FRAMES)]
+    seen = first.valid.numpy()
+    close(first.select(first.valid), known["pose"][seen])
+    assert (first.confidence[3] == 0).all() and (first.confidence[2] == 1).all()
+    close(second, np.repeat(known["pose"][2:3], FRAMES, 0))
+    focal = 5000 / 256 * 640
+    far = (known["trans"] * [1, 1, 10])[seen]
+    same_pixels(first.camera.select(first.valid), focal, far, (360, 640))
+    assert first.body_model == "smpl"
+    np.testing.assert_allclose(first.betas.numpy(), known["betas"], atol=1e-6)
+
+
+# WHAM
+
+
+def wham(known, ids) -> dict:
+    people = defaultdict(dict)
+    people[3] = {
+        "pose": known["pose"].reshape(FRAMES, 72).astype(np.float32),
+        "trans": known["trans"].astype(np.float32),
+        "pose_world": known["pose"].reshape(FRAMES, 72), "trans_world": known["trans"],
+        "betas": np.tile(known["betas"], (FRAMES, 1)).astype(np.float32),
+        "verts": np.zeros((FRAMES, 6890, 3), np.float32), "frame_ids": np.array(ids),
+    }  # fmt: skip
+    return people
+
+
+def test_wham(tmp_path, known):
+    ids = [1, 2, 3, 7, 8, 9, 10]
+    path = dump(tmp_path / "wham_output.pkl", wham(known, ids))
+    read = one(path, size=(1080, 1920))
+    assert len(read) == 11 and read.track == 3
+    assert [t for t in range(11) if read.valid[t]] == ids
+    close(read.select(ids), known["pose"])
+    same_pixels(read.camera.select(ids), math.hypot(1080, 1920), known["trans"], (1080, 1920))
+    close(read.select([0, 4, 6]), known["pose"][[0, 2, 3]])  # the nearest frame is held
+    assert read.body_model == "smpl"
+    carries(one(path).camera.select(ids), known["trans"])  # even without the picture's size
+
+
+# GVHMR and MotionCapture
+
+
+def gvhmr(known) -> dict:
+    def params(world):
+        return {
+            "body_pose": torch.tensor(known["pose"][:, 1:22]).reshape(FRAMES, 63).float(),
+            "betas": torch.tensor(known["betas"]).float().expand(FRAMES, 10),
+            "global_orient": torch.tensor(vectors(world.T @ matrices(known["pose"][:, 0]))).float(),
+            "transl": torch.tensor(known["trans"] @ world).float(),
+        }
+
+    lens = torch.tensor([[1100.0, 0, 640], [0, 1100, 360], [0, 0, 1]]).repeat(FRAMES, 1, 1)
+    return {
+        "smpl_params_incam": params(np.eye(3)), "smpl_params_global": params(Y_UP),
+        "K_fullimg": lens, "net_outputs": {"pred_cam": torch.zeros(1, FRAMES, 3)},
+    }  # fmt: skip
+
+
+def test_gvhmr(tmp_path, known):
+    torch.save(gvhmr(known), tmp_path / "hmr4d_results.pt")
+    read = one(tmp_path / "hmr4d_results.pt")
+    close(read, known["pose"])
+    same_pixels(read.camera, 1100.0, known["trans"], (720, 1280))
+    assert read.body_model == "smplx"
+    np.testing.assert_allclose(read.betas.numpy(), known["betas"], atol=1e-5)
+
+
+def test_gvhmr_without_a_camera(tmp_path, known):
+    data = gvhmr(known)
+    del data["smpl_params_incam"], data["K_fullimg"]
+    torch.save(data, tmp_path / "results.pt")
+    read = one(tmp_path / "results.pt")
+    close(read, known["pose"])
+    carries(read.camera, known["trans"])
+
+
+@pytest.mark.parametrize("moving", [True, False], ids=["moving camera", "still camera"])
+def test_motion_capture(tmp_path, known, moving):
+    data = gvhmr(known)
+    arrays = {name: value.numpy() for name, value in data["smpl_params_global"].items()}
+    inside = data["smpl_params_incam"]
+    arrays |= {f"{name}_incam": inside[name].numpy() for name in ("global_orient", "transl")}
+    if moving:
+        arrays |= {
+            "K_fullimg": data["K_fullimg"].numpy() + np.array([[0, 0, 7], [0, 0, -4], [0, 0, 0]]),
+            "img_width": np.array(1280), "img_height": np.array(720),
+            "R_cam2world": np.tile(np.eye(3), (FRAMES, 1, 1)), "t_cam2world": np.zeros((FRAMES, 3)),
+        }  # fmt: skip
+    read = one(npz(tmp_path / "smpl_params.npz", **arrays))
+    close(read, known["pose"])
+    if moving:
+        same_pixels(read.camera, 1100.0, known["trans"], (720, 1280), np.array([647.0, 356.0]))
+    else:
+        carries(read.camera, known["trans"])
+    humor = {"root_orient": arrays["global_orient"], "pose_body": arrays["body_pose"]}
+    read = one(npz(tmp_path / "humor.npz", **humor, betas=arrays["betas"]))
+    close(read, known["pose"])
+    assert read.betas is None and read.camera is None  # SMPL-H's or SMPL-X's: nobody knows
+    only_world = {k: arrays[k] for k in ("body_pose", "betas", "global_orient", "transl")}
+    close(one(npz(tmp_path / "world.npz", **only_world)), known["pose"])
+
+
+def test_hmr2_dictionary_with_a_known_lens(tmp_path, known):
+    rotation = torch.tensor(matrices(known["pose"])).float()
+    data = {
+        "pred_smpl_params": {
+            "global_orient": rotation[:, :1], "body_pose": rotation[:, 1:],
+            "betas": torch.ones(FRAMES, 10),
+        },
+        "pred_cam_t": torch.tensor(known["trans"]).float(),
+        "cam_int": torch.tensor([[[900.0, 0, 300], [0, 900, 200], [0, 0, 1]]]),
+    }  # fmt: skip
+    torch.save(data, tmp_path / "camerahmr.pt")
+    read = one(tmp_path / "camerahmr.pt")
+    close(read, known["pose"])
+    same_pixels(read.camera, 900.0, known["trans"], (400, 600))
+    assert read.body_model == "smpl"
+
+
+# VIBE and PARE
+
+
+def cropped(known, width: int, height: int, **pose) -> dict:
+    """orig_cam as VIBE converts it, from crops of 150 px."""
+    crop = np.stack([np.linspace(0.8, 1.1, FRAMES), np.full(FRAMES, 0.1), np.full(FRAMES, -0.2)], 1)
+    boxes = np.stack([np.linspace(100, 300, FRAMES), np.full(FRAMES, 160.0)], 1)
+    boxes = np.concatenate([boxes, np.full((FRAMES, 2), 150.0)], 1)
+    sx, sy = crop[:, 0] * 150 / width, crop[:, 0] * 150 / height
+    tx = (boxes[:, 0] - width / 2) / (width / 2) / sx + crop[:, 1]
+    ty = (boxes[:, 1] - height / 2) / (height / 2) / sy + crop[:, 2]
+    return {
+        "pred_cam": crop, "bboxes": boxes, "orig_cam": np.stack([sx, sy, tx, ty], 1),
+        "betas": np.tile(known["betas"], (FRAMES, 1)), "frame_ids": np.arange(FRAMES), **pose,
+    }  # fmt: skip
+
+
+def test_vibe_and_pare(tmp_path, known):
+    width, height = 500, 300
+    pose = known["pose"].reshape(FRAMES, 72)
+    data = cropped(known, width, height, pose=pose)
+    read = one(dump(tmp_path / "vibe_output.pkl", {1: data}))
+    close(read, known["pose"])
+    orig = data["orig_cam"]
+    wanted = np.stack(  # what VIBE's renderer draws, from [-1, 1] to pixels
+        [(orig[:, :1] * (POINTS[:, 0].numpy() + orig[:, 2:3]) + 1) * width / 2,
+         (orig[:, 1:2] * (POINTS[:, 1].numpy() + orig[:, 3:]) + 1) * height / 2], -1,
+    )  # fmt: skip
+    got = read.camera.project(POINTS.float().expand(FRAMES, -1, -1))[..., :2].numpy()
+    assert read.camera.size == (height, width) and read.camera.focal is None
+    assert np.abs(got - wanted).max() < 0.01
+    both = {2: data, 5: cropped(known, width, height, pred_pose=matrices(known["pose"]))}
+    del both[5]["pred_cam"]  # only orig_cam, which needs the picture's size
+    first, second = load_motion_file(dump(tmp_path / "pare.pkl", both), size=(height, width))
+    close(second, known["pose"])
+    assert (first.track, second.track) == (2, 5)
+    again = second.camera.project(POINTS.float().expand(FRAMES, -1, -1))[..., :2].numpy()
+    assert np.abs(again - wanted).max() < 0.01
+    assert load_motion_file(tmp_path / "pare.pkl")[1].camera is None
+
+
+def test_frames_with_a_senseless_crop_camera_are_not_valid(tmp_path, known):
+    data = cropped(known, 500, 300, pose=known["pose"].reshape(FRAMES, 72))
+    data["pred_cam"][2, 0] = -0.1
+    read = one(dump(tmp_path / "vibe_output.pkl", {1: data}))
+    assert read.valid.tolist() == [t != 2 for t in range(FRAMES)] and read.camera.size == (300, 500)
+
+
+# EasyMocap
+
+
+def easymocap(known, t: int, width: int, world: np.ndarray) -> dict:
+    """Turned about the origin by Rh, so that Th is not SMPL's translation."""
+    pelvis = open_body().joints_rest(torch.zeros(1, 10))[0, 0].double().numpy()
+    turn = world.T @ matrices(known["pose"][t, 0])
+    poses = known["pose"][t].reshape(72).copy()
+    poses[:3] = 0
+    move = known["trans"][t] @ world + pelvis - turn @ pelvis
+    return {
+        "id": 0, "Rh": [vectors(turn).tolist()], "Th": [move.tolist()],
+        "poses": [poses[72 - width :].tolist()], "shapes": [known["betas"].tolist()],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [72, 69])
+@pytest.mark.parametrize("world", [Z_UP, Y_UP, np.eye(3)], ids=["z-up", "y-up", "camera"])
+def test_easymocap_folder(tmp_path, known, width, world):
+    for t in range(FRAMES):
+        people = [easymocap(known, t, width, world)] if t != 2 else []
+        if t > 3:
+            people.append({**easymocap(known, 0, width, world), "id": 8})
+        (tmp_path / f"{t + 40:06d}.json").write_text(json.dumps(people))
+    first, second = load_motion_file(tmp_path)
+    assert len(first) == len(second) == FRAMES and (first.track, second.track) == (0, 8)
+    assert first.valid.tolist() == [t != 2 for t in range(FRAMES)]
+    assert second.valid.tolist() == [t > 3 for t in range(FRAMES)]
+    seen = first.valid.numpy()
+    close(first.select(first.valid), known["pose"][seen])
+    carries(first.camera.select(first.valid), known["trans"][seen])
+    close(second.select(second.valid), np.repeat(known["pose"][:1], 3, 0))
+    assert first.body_model == "smpl"
+
+
+def test_easymocap_files(tmp_path, known):
+    (tmp_path / "000003.json").write_text(json.dumps([easymocap(known, 3, 72, Z_UP)]))
+    read = one(tmp_path / "000003.json")
+    close(read, known["pose"][3:4])
+    assert read.camera is None  # one frame travels nowhere
+    frames = [easymocap(known, t, 72, Z_UP) for t in range(FRAMES)]
+    clip = {key: [f[key][0] for f in frames] for key in ("Rh", "Th", "poses", "shapes")}
+    (tmp_path / "clip.json").write_text(json.dumps({"annots": [clip]}))
+    close(one(tmp_path / "clip.json"), known["pose"])
+
+
+# Travel
+
+
+def test_travel_is_what_imitate_makes_of_it(tmp_path, known):
+    """The source walks as far across its picture, in its metres, as the motion walks."""
+    data = amass(known, Z_UP, 156, mocap_framerate=30.0)
+    data["trans"] = np.stack([np.linspace(0, 0.8, FRAMES), np.zeros(FRAMES), np.zeros(FRAMES)], 1)
+    motion = one(npz(tmp_path / "a.npz", **data))
+    camera = Camera(torch.tensor([200.0]), torch.tensor([[128.0, 150.0]]), (256, 256))
+    source = SmplParams(torch.zeros(1, 24, 3), torch.zeros(10), "open", camera)
+    moved = imitate(source, motion, open_body(), "travel").camera
+    np.testing.assert_allclose(moved.center[:, 0], 128 + 160 * np.linspace(0, 1, FRAMES), atol=0.01)
+    np.testing.assert_allclose(moved.center[:, 1], 150.0, atol=0.01)
+    np.testing.assert_allclose(moved.scale, 200.0, atol=0.01)
+
+
+def test_an_imagined_camera_sees_the_whole_walk(tmp_path, known):
+    data = amass(known, Z_UP, 156, mocap_framerate=30.0)
+    across, away = np.linspace(-6, 9, FRAMES), np.linspace(3, -20, FRAMES)
+    data["trans"] = np.stack([across, away, np.zeros(FRAMES)], 1)
+    camera = one(npz(tmp_path / "a.npz", **data)).camera
+    height, width = camera.size
+    assert (camera.translation[:, 2] > 4.9).all()
+    assert (camera.center[:, 0] > 0.05 * width).all() and (camera.center[:, 0] < 0.95 * width).all()
+    assert (camera.center[:, 1] > 0).all() and (camera.center[:, 1] < height).all()
+
+
+# Bad files
+
+
+def broken(known) -> dict:
+    """name -> (bytes or data to dump, what the sentence must say)."""
+    good = amass(known, Z_UP, 156, mocap_framerate=30.0)
+
+    def arrays(**changes):
+        return {**good, **changes}
+
+    nan = good["poses"].copy()
+    nan[3, 5] = np.nan
+    flat = {"pose": known["pose"].reshape(FRAMES, 72), "trans": known["trans"]}
+    far = {**flat, "frame_ids": np.array([0, 1, 2, 3, 4, 5, 10**12])}
+    crowd = {i: {**flat, "frame_ids": np.arange(FRAMES) + 150_000} for i in range(300)}
+    uneven = phalp(known)
+    uneven["out/000002.jpg"]["camera"].pop()
+    reflected = phalp(known)
+    reflected["out/000001.jpg"]["smpl"][0]["body_pose"] *= -1
+    return {
+        "narrow.npz": (arrays(poses=np.zeros((4, 60))), "poses must be"),
+        "none.npz": (arrays(poses=np.zeros((0, 156))), "poses must be"),
+        "text.npz": (arrays(poses=np.full((4, 156), "a")), "must hold numbers"),
+        "nan.npz": (arrays(poses=nan), "rows [3]"),
+        "short.npz": (arrays(trans=np.zeros((3, 3))), "trans must be"),
+        "rate.npz": (arrays(mocap_framerate=0.0), "frames per second"),
+        "endless.npz": (arrays(mocap_framerate=np.inf), "NaN or infinite"),
+        "unknown.npz": ({"flow": np.zeros(3)}, "no layout known"),
+        "own.npz": ({"pose": np.zeros((3, 23, 3))}, "(T, 24, 3)"),
+        "far.pkl": ({1: far}, "claims"),
+        "crowd.pkl": (crowd, "claims 300 people"),
+        "order.pkl": ({1: {**flat, "frame_ids": np.zeros(FRAMES)}}, "ascend"),
+        "behind.pkl": ({1: {**flat, "trans": -known["trans"]}}, "behind the camera"),
+        "uneven.pkl": (uneven, "differ in length"),
+        "reflected.pkl": (reflected, "rotation matrices"),
+        "nobody.pkl": ({"0.jpg": {"tid": [], "smpl": [], "camera": [], "size": []}}, "no tracked"),
+        "number.pkl": (7, "no layout known"),
+        "cut.pkl": (pickle.dumps({1: flat})[:-200], "cut.pkl"),
+        "evil.pkl": (b"cos\nsystem\n(S'touch pwned'\ntR.", "nothing of the file was run"),
+        "empty.npz": (b"", "is empty"),
+        "noise.pt": (b"PK\x03\x04" + bytes(100), "no whole"),
+        "noise.bin": (b"\x01\x02\x03" * 50, "no motion file"),
+        "scene.fbx": (b"Kaydara FBX Binary  \x00", "BVH"),
+        "bad.json": (b"{", "json"),
+        "deep.json": (b"[" * 100_000, "json"),
+        "huge.json": (b'[{"id": 0, "poses": [[1e999]], "Rh": [[0,0,0]], "Th": [[0,0,0]]}]', "NaN"),
+        "long.json": (b'[{"poses": [' + b"9" * 400 + b'], "Th": [0,0,0]}]', "long.json"),
+        "rag.json": (b'[{"id": 0, "poses": [[1, 2], [1]], "Rh": [], "Th": []}]', "one length"),
+        "width.json": (
+            b'[{"id": 0, "poses": [[0, 0, 0]], "Rh": [[0,0,0]], "Th": [[0,0,0]]}]',
+            "69",
+        ),
+        "points.json": (b'{"people": []}', "keypoints"),
+        "list.json": (b"[1, 2]", "no layout known"),
+    }
+
+
+def test_bad_files_are_one_sentence_that_names_them(tmp_path, known):
+    for name, (data, says) in broken(known).items():
+        path = tmp_path / name
+        if isinstance(data, bytes):
+            path.write_bytes(data)
+        elif path.suffix == ".npz":
+            npz(path, **data)
+        else:
+            dump(path, data)
+        with pytest.raises(InputError) as error:
+            load_motion_file(path)
+        message = str(error.value)
+        assert message.startswith(name), message
+        assert says in message, message
+        assert "\n" not in message and len(message) < 400, message
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_claims_are_checked_before_memory_is_taken(tmp_path, known):
+    raw = b"\x93NUMPY\x01\x00v\x00" + (
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (500000000, 156), }".ljust(117) + b"\n"
+    )
+    with zipfile.ZipFile(tmp_path / "claim.npz", "w") as archive:
+        archive.writestr("poses.npy", raw)
+    for name, member in (("bomb.npz", "poses.npy"), ("bomb.pt", "archive/data.pkl")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(member, bytes(1000))
+            archive.getinfo(member).file_size = 600 << 20
+    data = gvhmr(known)
+    data["smpl_params_incam"]["body_pose"] = torch.zeros(1).expand(1 << 40, 63)
+    torch.save(data, tmp_path / "stretched.pt")
+    for name, says in (
+        ("claim.npz", "says shape"), ("bomb.npz", "unpacks to"), ("bomb.pt", "unpacks to"),
+        ("stretched.pt", "claims"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=says):
+            load_motion_file(tmp_path / name)
+
+
+def mutated(raw: bytes, random: np.random.Generator) -> bytes:
+    data = bytearray(raw)
+    for _ in range(random.choice([1, 2, 8])):
+        at, other = random.integers(0, len(data), 2)
+        kind = random.integers(0, 4)
+        if kind == 0:
+            data[at] = random.integers(0, 256)
+        elif kind == 1:
+            del data[at : at + random.choice([1, 4, 50])]
+        elif kind == 2:
+            data[at : at + 8] = data[other : other + 8]
+        else:
+            data[at : at + 4] = [b"\xff\xff\xff\x7f", b"nan ", b"1e99", bytes(4)][other % 4]
+    return bytes(data)
+
+
+def test_mutated_files_are_read_or_refused_in_a_sentence(tmp_path, known):
+    known["trans"] = known["trans"] + [0, 0, 3]
+    npz(tmp_path / "a.npz", **amass(known, Z_UP, 156, mocap_framerate=30.0))
+    torch.save(gvhmr(known), tmp_path / "b.pt")
+    people = wham(known, range(FRAMES))
+    people[3].pop("verts")
+    dump(tmp_path / "c.pkl", people)
+    dump(tmp_path / "d.pkl", phalp(known))
+    dump(tmp_path / "e.pkl", {1: cropped(known, 500, 300, pose=known["pose"].reshape(FRAMES, 72))})
+    (tmp_path / "f.json").write_text(json.dumps([easymocap(known, 3, 72, Z_UP)]))
+    random, refused = np.random.default_rng(5), 0
+    for path in sorted(tmp_path.iterdir()):
+        raw = path.read_bytes()
+        for _ in range(40):
+            path.write_bytes(mutated(raw, random))
+            try:
+                people = load_motion_file(path)
+            except InputError as error:
+                refused += 1
+                message = str(error)
+                assert message.startswith(path.name) and "\n" not in message and len(message) < 450
+            else:
+                assert all(torch.isfinite(person.pose).all() for person in people)
+    assert 80 < refused < 230
+
+
+def test_torch_files_run_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "pwned"), "w"))
+
+    torch.save({"smpl_params_incam": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match=r"evil\.pt: .*more than tensors"):
+        load_motion_file(tmp_path / "evil.pt")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_missing_files_and_foreign_folders(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.npz"):
+        load_motion_file(tmp_path / "gone.npz")
+    with pytest.raises(InputError, match="numbered"):
+        load_motion_file(tmp_path)
+    (tmp_path / "000001.json").write_text("[3]")
+    with pytest.raises(InputError, match=r"000001\.json"):
+        load_motion_file(tmp_path)

@@ -1,0 +1,510 @@
+"""Bodies of other packs: MHR_POSE_DATA, NLFPRED and SMPL_PARAMS, as those packs emit them."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from lwg_core.body.open_body import open_body
+from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from lwg_core.errors import InputError
+from lwg_core.recovery.payloads import import_mhr, import_nlf, import_smpl_payload
+from lwg_core.recovery.payloads.mhr import FROM_MHR70
+from lwg_core.recovery.payloads.nlf import FROM_COCO17
+from lwg_core.recovery.projection import stacked_regressor
+from lwg_core.recovery.surface_fit import Surfaces, surface_distance
+from lwg_core.render.camera import Camera
+
+SIZE = (480, 640)
+FOCAL = 900.0
+PLACE = torch.tensor([0.3, -0.2, 4.5])
+BETAS = torch.tensor([0.8, -0.6, 0.5, 0, 0.3, 0, 0, 0, 0, 0])
+
+
+def walk(frames: int, yaw: float = 0.0) -> torch.Tensor:
+    """(frames, 24, 3) arms and legs swinging, upright, facing the camera but for ``yaw``."""
+    phase = torch.linspace(0, 2.0, frames)
+    pose = torch.zeros(frames, 24, 3)
+    turn = axis_angle_to_matrix(torch.tensor([0.0, yaw, 0.0]))
+    pose[:, 0] = matrix_to_axis_angle(axis_angle_to_matrix(torch.tensor([torch.pi, 0, 0])) @ turn)
+    pose[:, 1, 0], pose[:, 2, 0] = 0.4 * phase.sin() - 0.3, -0.4 * phase.sin() - 0.3
+    pose[:, 4, 0], pose[:, 5, 0] = 0.5, 0.3 + 0.2 * phase
+    pose[:, 16, 2], pose[:, 17, 2] = -0.9, 0.7
+    pose[:, 18, 1], pose[:, 19, 1] = -0.8, 0.5 + 0.3 * phase
+    return pose
+
+
+def centred(points: torch.Tensor) -> torch.Tensor:
+    return points - points[:, :1]
+
+
+def joint_error(params, pose: torch.Tensor, betas: torch.Tensor = BETAS) -> float:
+    body = open_body()
+    found = centred(body.joints(params.pose, params.betas))
+    return float((found - centred(body.joints(pose, betas))).norm(dim=-1).mean())
+
+
+# --- MHR_POSE_DATA -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shuffle() -> tuple[torch.Tensor, np.ndarray]:
+    """The open body's vertices in another order, and their faces."""
+    body = open_body()
+    order = torch.randperm(len(body.v_template), generator=torch.Generator().manual_seed(0))
+    back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+    return order, back[body.faces].numpy()
+
+
+def mhr_person(pose: torch.Tensor, order: torch.Tensor, place: torch.Tensor = PLACE) -> dict:
+    """One frame (1, 24, 3) as the network would say it: origin at the feet, y down."""
+    body = open_body()
+    vertices = body.vertices(pose, BETAS)[0]
+    feet = torch.tensor([0.0, 1.1, 0.0])
+    points = stacked_regressor(body)[:24] @ vertices - feet
+    keypoints = torch.zeros(70, 3)
+    for row, index in enumerate(FROM_MHR70):
+        if index is not None:
+            keypoints[index] = points[row]
+    moved = keypoints + place + feet
+    pixels = moved[:, :2] / moved[:, 2:] * FOCAL + torch.tensor([SIZE[1] / 2, SIZE[0] / 2])
+    low, high = pixels[:21].amin(0), pixels[:21].amax(0)
+    return {
+        "bbox": torch.cat([low, high]).numpy(),
+        "focal_length": np.float32(FOCAL),
+        "pred_vertices": (vertices - feet)[order].numpy(),
+        "pred_keypoints_3d": keypoints.numpy(),
+        "pred_keypoints_2d": pixels.numpy(),
+        "pred_cam_t": (place + feet).numpy(),
+        "mask": None,
+        "pred_face_keypoints_3d": None,
+    }
+
+
+def mhr_payload(frames: list, faces: np.ndarray | None) -> dict:
+    return {
+        "frames": frames,
+        "faces": faces,
+        "image_size": SIZE,
+        "canonical_colors": None,
+        "hand_vert_mask": None,
+    }
+
+
+@pytest.mark.parametrize("with_faces", [True, False])
+def test_mhr_one_person_lies_on_the_surface_and_keeps_its_camera(shuffle, with_faces):
+    order, faces = shuffle
+    body = open_body()
+    pose = walk(1, yaw=0.7)
+    payload = mhr_payload([[mhr_person(pose, order)]], faces if with_faces else None)
+    (params,) = import_mhr(payload, body)
+    camera = params.camera
+    assert camera.size == SIZE and camera.principal is None and float(camera.focal[0]) == FOCAL
+    ours = body.vertices(params.pose, params.betas) + camera.translation[:, None]
+    theirs = body.vertices(pose, BETAS) + PLACE
+    assert float(surface_distance(ours, Surfaces(theirs))) < 0.005
+    pixels = camera.project(body.joints(params.pose, params.betas))[..., :2]
+    true = Camera.from_pinhole(torch.tensor([FOCAL]), PLACE[None], SIZE)
+    wanted = true.project(body.joints(pose, BETAS))[..., :2]
+    assert (pixels - wanted).norm(dim=-1).mean() < 2.0
+    assert params.valid.all() and params.track == 0 and params.body_model == "open"
+
+
+def test_mhr_clip_shares_its_shape_and_says_what_is_missing(shuffle, caplog):
+    order, faces = shuffle
+    body = open_body()
+    pose = walk(7)
+    frames = [[mhr_person(pose[t : t + 1], order)] for t in range(7)]
+    frames[2] = []
+    frames[4][0]["mask"] = np.zeros((480, 640, 1), np.uint8)  # the tracker had lost the person
+    frames[5][0]["pred_vertices"] = frames[5][0]["pred_vertices"] * np.nan
+    payload = mhr_payload(frames, faces) | {"fps": 24.0}
+    steps = []
+    with caplog.at_level(logging.WARNING):
+        (params,) = import_mhr(payload, body, progress=lambda *step: steps.append(step))
+    assert "person 0 of frame 5 holds NaN" in caplog.text
+    assert params.valid.tolist() == [True, True, False, True, False, False, True]
+    assert (params.confidence[~params.valid] == 0).all() and params.fps == 24.0
+    assert params.betas.shape == (10,) and steps[-1] == (4, 4)
+    good = params.valid
+    assert joint_error(params.select(good), pose[good]) < 0.012
+    assert torch.equal(params.pose[4], params.pose[3])
+
+
+def test_mhr_persons_keep_the_trackers_order_or_the_nearest_box(shuffle):
+    order, _ = shuffle
+    body = open_body()
+    right = torch.tensor([1.2, -0.2, 4.5])
+    one, two = walk(3), walk(3, yaw=2.0)
+    frames = []
+    for t in range(3):
+        persons = [
+            mhr_person(one[t : t + 1], order),
+            mhr_person(two[t : t + 1], order, right),
+        ]
+        for person in persons:
+            del person["pred_vertices"]
+        frames.append(persons)
+    tracked = import_mhr(mhr_payload(frames, None), body)
+    assert [p.track for p in tracked] == [0, 1]
+    assert joint_error(tracked[0], one) < 0.02 and joint_error(tracked[1], two) < 0.02
+    frames[1] = frames[1][1:]  # the counts differ, so places decide
+    frames[2] = frames[2][::-1]
+    linked = import_mhr(mhr_payload(frames, None), body)
+    assert [p.valid.tolist() for p in linked] == [[True, False, True], [True] * 3]
+    assert joint_error(linked[1], two) < 0.02
+    assert joint_error(linked[0].select([0, 2]), one[[0, 2]]) < 0.02
+
+
+def test_mhr_lens_is_solved_where_the_payload_has_none_and_follows_the_picture(shuffle):
+    order, _ = shuffle
+    body = open_body()
+    person = mhr_person(walk(1), order)
+    del person["pred_vertices"]
+    (told,) = import_mhr(mhr_payload([[person]], None), body)
+    del person["focal_length"]
+    (solved,) = import_mhr(person, body)  # SAM 3D Body's own result, without a picture's size
+    assert solved.camera.size == SIZE
+    torch.testing.assert_close(solved.camera.focal, told.camera.focal, rtol=1e-4, atol=0)
+    torch.testing.assert_close(solved.camera.center, told.camera.center, rtol=0, atol=0.1)
+    (halved,) = import_mhr([person], body, (240, 320))
+    assert halved.camera.size == (240, 320)
+    person["focal_length"] = torch.tensor([FOCAL])
+    (smaller,) = import_mhr(mhr_payload([[person]], None), body, (240, 320))
+    torch.testing.assert_close(smaller.camera.center, told.camera.center / 2)
+    torch.testing.assert_close(smaller.camera.focal, told.camera.focal / 2)
+
+
+def test_mhr_parts_outside_the_picture_are_less_certain(shuffle):
+    order, _ = shuffle
+    person = mhr_person(walk(1), order, torch.tensor([0.0, 1.0, 3.0]))
+    del person["pred_vertices"]
+    (params,) = import_mhr(mhr_payload([[person]], None), open_body())
+    assert params.confidence[0, 7] == 0.5 and params.confidence[0, 16] == 1
+
+
+def _without(person: dict, *keys: str) -> dict:
+    return {k: v for k, v in person.items() if k not in keys}
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: None, "got NoneType"),
+        (lambda p: [], "got an empty list"),
+        (lambda p: {"frames": []}, "got an empty list"),
+        (lambda p: {"frames": 3}, "got int"),
+        (lambda p: {"frames": [[], []]}, "no person was found in any frame"),
+        (lambda p: {"frames": [3]}, "frame 0 must be a list of persons; got int"),
+        (lambda p: {"frames": [[3]]}, "person 0 of frame 0 must be an object"),
+        (lambda p: {"frames": [[p]] * 200_000}, "200,000 frames"),
+        (lambda p: {"frames": [[p] * 2000]}, "claims 2,000 persons"),
+        (lambda p: {"frames": [[p]], "_skeleton_override": {}}, "another rig's skeleton"),
+        (lambda p: {"frames": [[p]], "image_size": (0, 5)}, "(height, width) in pixels"),
+        (lambda p: {"frames": [[p]], "image_size": 5}, "image_size must be"),
+        (lambda p: {"frames": [[p]], "fps": 0}, "0.1 to 1000 frames per second"),
+        (lambda p: {"frames": [[p]], "faces": np.zeros((4, 4))}, "faces must be"),
+        (lambda p: {"frames": [[p]], "faces": np.full((4, 3), 90_000)}, "faces must index"),
+        (lambda p: _without(p, "pred_cam_t"), "it has no pred_cam_t"),
+        (lambda p: _without(p, "pred_keypoints_3d"), "it has no pred_keypoints_3d"),
+        (lambda p: p | {"pred_keypoints_3d": np.zeros((17, 3))}, "must be (70, 3); got 17"),
+        (lambda p: p | {"pred_keypoints_3d": np.zeros((70, 2))}, "must be numbers (n, 3)"),
+        (lambda p: p | {"pred_keypoints_3d": "x"}, "got str"),
+        (lambda p: p | {"pred_keypoints_3d": [[1, 2], [3]]}, "got a ragged list"),
+        (lambda p: p | {"pred_keypoints_3d": np.full((70, 3), np.nan)}, "no person was found"),
+        (lambda p: p | {"pred_cam_t": np.array([0, 0, -4.0])}, "no person was found"),
+        (lambda p: p | {"pred_vertices": np.zeros((10, 3))}, "got 10 vertices"),
+        (
+            lambda p: p | {"pred_vertices": np.broadcast_to(np.float32(1), (10**9, 3))},
+            "at most 200,000,000 make sense",
+        ),
+        (lambda p: p | {"pred_vertices": np.array([object()])}, "array of object"),
+        (lambda p: p | {"focal_length": 0.0}, "pixels above zero"),
+        (lambda p: p | {"focal_length": [1.0, 2, 3]}, "focal_length, must be"),
+        (lambda p: _without(p, "pred_keypoints_2d"), "no 2D keypoints to find them from"),
+        (lambda p: p | {"pred_keypoints_2d": -p["pred_keypoints_2d"]}, "not what its 3D keypoints"),
+        (
+            lambda p: {"frames": [[p, p | {"pred_vertices": p["pred_vertices"][:800]}]]},
+            "different topology",
+        ),
+    ],
+)
+def test_mhr_that_is_none_is_refused_in_a_sentence(shuffle, make, message):
+    person = mhr_person(walk(1), shuffle[0])
+    with pytest.raises(InputError) as error:
+        import_mhr(make(person), open_body())
+    assert message in str(error.value)
+
+
+# --- NLFPRED -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def walker() -> tuple[torch.Tensor, torch.Tensor]:
+    """Poses (6, 24, 3) and their joints in NLF's camera, metres."""
+    pose = walk(6, yaw=0.4)
+    return pose, open_body().joints(pose, BETAS) + PLACE
+
+
+NLF_FORMS = {
+    "the node's own nesting": lambda j: {"joints3d_nonparam": [[f[None] * 1000 for f in j]]},
+    "tuples and numpy": lambda j: {"joints3d_nonparam": ([f[None].numpy() * 1000 for f in j],)},
+    "list of frames": lambda j: [f[None] * 1000 for f in j],
+    "frames of persons in a dict": lambda j: {"joints3d_nonparam": [f[None] * 1000 for f in j]},
+    "frames without persons": lambda j: [f * 1000 for f in j],
+    "frames of lists of persons": lambda j: [[f * 1000] for f in j],
+    "one tensor": lambda j: j * 1000,
+    "one tensor of persons": lambda j: j[:, None] * 1000,
+    "metres": lambda j: [f[None] for f in j],
+    "rows of 72": lambda j: (j * 1000).flatten(1).double(),
+    "nested lists": lambda j: {"joints3d_nonparam": [[[(f * 1000).tolist()] for f in j]]},
+    "without hands": lambda j: [f[None, :22] * 1000 for f in j],
+    "hands on the wrists": lambda j: [f[None, [*range(22), 20, 21]] * 1000 for f in j],
+}
+
+
+@pytest.mark.parametrize("form", NLF_FORMS)
+def test_nlf_in_every_form_that_packs_emit(walker, form):
+    pose, joints = walker
+    (params,) = import_nlf(NLF_FORMS[form](joints), open_body(), (480, 832), fps=16.0)
+    assert len(params) == 6 and params.valid.all() and params.fps == 16.0
+    assert joint_error(params, pose) < 0.008
+    hands = 0 if "hands" in form else 1
+    assert (params.confidence[:, 22:] == hands).all() and (params.confidence[:, :22] == 1).all()
+    camera = params.camera
+    assert abs(float(camera.focal[0]) - 416 / np.tan(np.radians(27.5))) < 1e-3
+    seen = camera.project(open_body().joints(params.pose, params.betas))[..., :2]
+    middle = torch.tensor([416.0, 240.0])
+    wanted = joints[..., :2] / joints[..., 2:] * camera.focal[0] + middle
+    assert (seen - wanted).norm(dim=-1).mean() < 3
+
+
+def test_nlf_of_coco_keypoints_and_without_a_picture(walker):
+    pose, _ = walker
+    body = open_body()
+    points = torch.einsum("kv,tvc->tkc", stacked_regressor(body)[:18], body.vertices(pose, BETAS))
+    coco = torch.zeros(6, 17, 3)
+    for row, index in enumerate(FROM_COCO17):
+        if index is not None:
+            coco[:, index] = points[:, row]
+    (params,) = import_nlf({"joints3d_nonparam": [f[None].numpy() for f in coco]}, body)
+    assert params.camera is None and joint_error(params, pose) < 0.025
+    (params,) = import_nlf([f[None] for f in coco], body, (480, 640))
+    assert params.camera is None  # root-relative: there is no camera in it
+
+
+def test_nlf_persons_are_followed_though_the_detector_reorders_them(walker):
+    pose, joints = walker
+    other = walk(6, yaw=3.0)
+    beside = open_body().joints(other, BETAS) + PLACE + torch.tensor([1.3, 0.0, 0.5])
+    frames = [
+        torch.stack([a, b] if t % 2 == 0 else [b, a]) * 1000
+        for t, (a, b) in enumerate(zip(joints, beside, strict=True))
+    ]
+    frames[2] = torch.zeros(1, 24, 3)  # how a lost person is padded
+    frames[3] = torch.zeros(0, 24, 3)
+    found = import_nlf({"joints3d_nonparam": [frames]}, open_body(), (480, 832))
+    assert [p.track for p in found] == [0, 1]
+    for params, true in zip(found, (pose, other), strict=True):
+        assert params.valid.tolist() == [True, True, False, False, True, True]
+        assert joint_error(params.select(params.valid), true[params.valid]) < 0.008
+
+
+@pytest.mark.parametrize(
+    "payload, message",
+    [
+        (None, "got NoneType"),
+        ("x", "got str"),
+        ([], "there is no frame"),
+        ({}, "it holds nothing"),
+        ({"boxes": 1}, "it holds boxes"),
+        ({"joints3d_nonparam": [[]]}, "no person was found"),
+        ({"joints3d_nonparam": [[torch.zeros(0, 24, 3)]]}, "no person was found"),
+        (torch.zeros(3, 24, 3), "no person was found"),
+        (torch.full((3, 24, 3), torch.nan), "no person was found"),
+        (torch.ones(3, 25, 3), "24, 22 or 17 joints, (P, 24, 3); got (25, 3)"),
+        (torch.ones(3, 24, 3, dtype=torch.complex64), "got torch.complex64"),
+        ([np.array(["a"])], "got an array of <U1"),
+        ([[{}]], "got an array of object"),
+        ([[[1.0, 2.0, 3.0], [1.0]]], "ragged list"),
+        (torch.eye(24)[:, :3].expand(3, 24, 3) * 1e6, "no length of a leg"),
+        ([torch.ones(1, 24, 3).cumsum(1), torch.ones(1, 17, 3).cumsum(1)], "joints are mixed"),
+        (np.broadcast_to(np.float32(1), (10**9, 24, 3)), "1,000,000,000 frames"),
+        ([np.broadcast_to(np.float32(1), (10**8, 24, 3))], "at most 200,000,000 make sense"),
+    ],
+)
+def test_nlf_that_is_none_is_refused_in_a_sentence(payload, message):
+    with pytest.raises(InputError) as error:
+        import_nlf(payload, open_body())
+    assert message in str(error.value) and len(str(error.value)) < 250
+
+
+def test_nlf_that_holds_itself_ends():
+    payload: list = []
+    payload.append(payload)
+    with pytest.raises(InputError):
+        import_nlf(payload, open_body())
+
+
+# --- SMPL_PARAMS -------------------------------------------------------------------------------
+
+FRAMES = 5
+LENS = torch.tensor([[800.0, 0, 320], [0, 800, 240], [0, 0, 1]])
+
+
+def smpl_pieces() -> tuple[torch.Tensor, dict, dict]:
+    """Poses in the camera frame; GVHMR's dictionaries of the camera and of a y-up world."""
+    pose = walk(FRAMES, yaw=0.5)
+    inside = {
+        "global_orient": pose[:, 0],
+        "body_pose": pose[:, 1:22].flatten(1),
+        "transl": PLACE.expand(FRAMES, 3),
+        "betas": torch.ones(FRAMES, 10),
+    }
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    world = inside | {
+        "global_orient": matrix_to_axis_angle(flip @ axis_angle_to_matrix(pose[:, 0])),
+        "transl": torch.zeros(FRAMES, 3),
+    }
+    return pose, inside, world
+
+
+def same_pose(params, pose: torch.Tensor, joints: int = 22) -> bool:
+    found, wanted = axis_angle_to_matrix(params.pose), axis_angle_to_matrix(pose)
+    return bool((found - wanted)[:, :joints].abs().max() < 1e-5)
+
+
+def smpl_forms() -> dict:
+    pose, inside, world = smpl_pieces()
+    matrices = axis_angle_to_matrix(pose)
+    moved = {"transl": PLACE.expand(FRAMES, 3)}
+    return {
+        "global and incam": {"global": world, "incam": inside, "K_fullimg": LENS.repeat(5, 1, 1)},
+        "incam alone": {"incam": inside, "K_fullimg": LENS[None]},
+        "flat with a lens": inside | {"K_fullimg": LENS.repeat(5, 1, 1)},
+        "incam keys of a file": {
+            "global": world
+            | {"global_orient_incam": inside["global_orient"], "transl_incam": inside["transl"]}
+            | {"K_fullimg": LENS.repeat(5, 1, 1), "img_width": 640, "img_height": 480}
+        },
+        "hmr2": {
+            "pred_smpl_params": {"global_orient": matrices[:, :1], "body_pose": matrices[:, 1:]},
+            "pred_cam_t": moved["transl"],
+            "focal_length": torch.tensor(800.0),
+        },
+        "loader's copy": {"global": world, "incam": world},
+        "placeholder lens": {"global": world, "incam": dict(world), "K_fullimg": torch.eye(3)},
+        "flat": {k: v.numpy() for k, v in world.items()},
+        "pose 72": {"pose": pose.flatten(1)},
+        "poses 156": {"poses": torch.nn.functional.pad(pose[:, :22].flatten(1), (0, 90))},
+        "poses 24 x 3": {"poses": pose[None].double()},
+        "lists": {"poses": pose.tolist()},
+        "matrices": {"pred_pose": matrices},
+    }
+
+
+WITH_CAMERA = (
+    "global and incam",
+    "incam alone",
+    "flat with a lens",
+    "incam keys of a file",
+    "hmr2",
+)
+
+
+@pytest.mark.parametrize("form", smpl_forms())
+def test_smpl_poses_are_taken_as_they_are(form):
+    pose = smpl_pieces()[0]
+    (params,) = import_smpl_payload(smpl_forms()[form], open_body(), SIZE)
+    assert same_pose(params, pose) and params.valid.all()
+    assert params.body_model == "open" and not params.betas.any()
+    if form in WITH_CAMERA:
+        camera = params.camera
+        assert camera.size == SIZE and float(camera.focal[0]) == 800
+        pelvis = open_body().joints_rest(torch.zeros(1, 10))[0, 0]
+        theirs = (0.0, -0.223, 0.028) if form == "hmr2" else (0.003, -0.351, 0.012)
+        seen = camera.translation + pelvis - PLACE
+        torch.testing.assert_close(seen, torch.tensor(theirs).expand(FRAMES, 3), rtol=0, atol=1e-4)
+    else:
+        assert params.camera is None
+
+
+def test_smpl_betas_never_cross_models(caplog):
+    pose, inside, _ = smpl_pieces()
+    body = open_body()
+    with caplog.at_level(logging.WARNING):
+        (neutral,) = import_smpl_payload(inside, body)
+    assert "its betas belong to another body model than 'open'" in caplog.text
+    assert not neutral.betas.any()
+    for junk in (3, np.zeros((FRAMES, 24, 3)), np.full((FRAMES, 24, 3), np.inf)):
+        (neutral,) = import_smpl_payload(inside | {"joints3d": junk}, body)
+        assert not neutral.betas.any()
+    joints = body.joints(pose, BETAS) + PLACE
+    (shaped,) = import_smpl_payload(inside | {"joints3d": joints}, body)
+    bones = body.joints_rest(torch.stack([shaped.betas, BETAS]))
+    assert (centred(bones)[0] - centred(bones)[1]).norm(dim=-1).max() < 0.01
+
+
+def test_smpl_batches_and_lists_are_persons_and_broken_frames_are_marked(caplog):
+    pose, inside, _ = smpl_pieces()
+    two = import_smpl_payload({"poses": torch.stack([pose, pose.flip(0)])}, open_body())
+    assert [p.track for p in two] == [0, 1] and same_pose(two[1], pose.flip(0))
+    both = import_smpl_payload([inside, inside], open_body(), fps=12.0)
+    assert [p.track for p in both] == [0, 1] and both[1].fps == 12.0
+    broken = pose.clone()
+    broken[2, 5] = torch.nan
+    (params,) = import_smpl_payload({"poses": broken, "mocap_framerate": 60}, open_body())
+    assert params.valid.tolist() == [True, True, False, True, True] and params.fps == 60
+    assert torch.isfinite(params.pose).all() and (params.confidence[2] == 0).all()
+
+
+def test_smpl_weak_camera_of_the_whole_picture():
+    pose = walk(FRAMES)
+    given = np.tile([0.5, 0.5 * 640 / 480, 0.1, 0.2], (FRAMES, 1))
+    (params,) = import_smpl_payload({"pose": pose, "orig_cam": given}, open_body(), SIZE)
+    camera = params.camera
+    pelvis = open_body().joints(params.pose, params.betas)[:, 0]
+    theirs = pelvis.new_tensor([0.0, -0.223])
+    seen = camera.project(pelvis[:, None])[:, 0, :2]
+    wanted = torch.tensor([320.0, 240.0]) + 160 * (torch.tensor([0.1, 0.2]) + theirs)
+    torch.testing.assert_close(seen, wanted.expand(FRAMES, 2), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "payload, message",
+    [
+        (None, "SMPL_PARAMS is empty, so the node before it found nobody or failed"),
+        ([], "SMPL_PARAMS is empty"),
+        ({}, "SMPL_PARAMS is empty"),
+        (3, "got int"),
+        ([{}, 2], "person 0 must be"),
+        ({"foo": 1}, "it holds foo"),
+        ({"pose": "x"}, "it holds pose"),
+        ({"pose": np.array([{}])}, "it holds pose"),
+        ({"pose": np.zeros((5, 71))}, "axis-angle or as many rotation matrices; got (5, 71)"),
+        ({"pose": torch.zeros(0, 72)}, "got (0, 72)"),
+        ({"pose": np.zeros((3, 24, 3, 3))}, "rotation matrices"),
+        ({"pose": np.full((3, 72), np.nan)}, "every frame holds NaN"),
+        ({"pose": np.broadcast_to(np.float32(0), (10**7, 72))}, "that is no clip"),
+        ({"pose": torch.zeros(2, 72, dtype=torch.complex64)}, "got torch.complex64"),
+        (
+            {"global_orient": np.zeros((4, 3)), "body_pose": np.zeros((3, 63))},
+            "4 root rotations but 3 body poses",
+        ),
+        (
+            {"global_orient": np.zeros((4, 3)), "body_pose": np.zeros((4, 60))},
+            "body_pose, must be (T, 63 or 69",
+        ),
+        ([{"pose": np.zeros((1, 72))}] * 2000, "claims 2,000 persons"),
+        ({"pose": np.zeros((3, 72)), "orig_cam": np.zeros((3, 3))}, "orig_cam, must be"),
+        ({"pose": np.zeros((3, 72)), "betas": [[1], 2]}, "got a ragged list"),
+        ({"global": {"pose": np.zeros((3, 72))}, "incam": {"pose": object()}}, "SMPL_PARAMS"),
+    ],
+)
+def test_smpl_that_is_none_is_refused_in_a_sentence(payload, message):
+    with pytest.raises(InputError) as error:
+        import_smpl_payload(payload, open_body(), SIZE)
+    assert message in str(error.value) and len(str(error.value)) < 250
