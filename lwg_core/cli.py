@@ -225,7 +225,7 @@ def fit_body(path: Path, image: Tensor, keypoints: Keypoints, body: BodyModel) -
     fit = recover(image, keypoints, body)
     log.info("%s: body fitted, %.1f px mean error", path, float(fit.error_px[0]))
     if not bool(fit.params.valid[0]):
-        log.warning("%s: the body fit is doubtful: %s", path, fit.messages[0])
+        raise InputError(f"no body could be fitted: {fit.messages[0]}")
     return fit.params
 
 

@@ -55,6 +55,11 @@ def make_source(
     """A source; without a mask (1, H, W) one is estimated from the fitted body (GrabCut)."""
     source = Source(image, params, mask)
     check_sources((source,), body)
+    if not params.valid.all():
+        raise InputError(
+            "the body of this source is not to be trusted: its recovery failed (see its report); "
+            "use a picture that shows the whole person, or mend the keypoints"
+        )
     check_placement(source, body)
     if mask is None:
         source = replace(source, mask=estimate_mask(image, body, params).mask)

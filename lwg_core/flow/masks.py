@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..body.model import BodyModel
 from ..body.params import SmplParams
+from ..recovery.confidence import vertex_trust
 from ..render.raster import rasterize, silhouette
 from .prepare import grow
 from .source import Source, check_sources, resample, source_vertices
@@ -69,8 +70,10 @@ def estimate_mask(
     source = Source(image, params, None, offsets)
     check_sources((source,), body)
     projected = params.camera.project(source_vertices(source, body))
+    unseen = vertex_trust(body, params)[..., None] == 0
+    projected = projected.masked_fill(unseen, torch.nan)
     scale = params.camera.scale[0].item()
-    window = _window(projected[0, :, :2], scale, source.size)
+    window = _window(projected[~unseen[..., 0]][:, :2], scale, source.size)
     corner = projected.new_tensor([window.columns.start, window.rows.start])
     drawn = torch.cat([(projected[..., :2] - corner) * window.factor, projected[..., 2:]], -1)
     mesh = silhouette(rasterize(drawn, body.faces, window.size))[0, 0].cpu().numpy() > 0.5
