@@ -73,6 +73,7 @@ class ExamplePerson(io.ComfyNode):
                 io.Combo.Input(
                     "motion",
                     options=[STILL, *CLIPS],
+                    optional=True,
                     advanced=True,
                     tooltip="What the person does in a clip. none = one picture.",
                 ),
@@ -81,6 +82,7 @@ class ExamplePerson(io.ComfyNode):
                     default=24,
                     min=2,
                     max=MOST_FRAMES,
+                    optional=True,
                     advanced=True,
                     tooltip="Frames of the clip, 30 per second. Half a second of computing each.",
                 ),

@@ -25,7 +25,7 @@ from .sockets import (
 )
 
 OPERATIONS = comfy.ops.manual_cast  # casts weights to the input, wherever ComfyUI keeps them
-BYTES_PER_CHANNEL = 32  # of the first stage, per pixel and picture: twice the measured peak
+BYTES_PER_CHANNEL = 48  # of the first stage, per pixel and picture: twice the measured peak
 
 
 def in_patcher(generator: AttLWBGenerator) -> comfy.model_patcher.ModelPatcher:

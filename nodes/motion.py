@@ -54,6 +54,7 @@ class LoadMotion(io.ComfyNode):
                     default=0,
                     min=0,
                     max=99,
+                    optional=True,
                     advanced=True,
                     tooltip="Which person of a file; 0 is seen longest.",
                 ),
@@ -62,12 +63,13 @@ class LoadMotion(io.ComfyNode):
                     default=0,
                     min=0,
                     max=LARGEST_SIDE,
+                    optional=True,
                     advanced=True,
                     tooltip="Pixels of the video that a file was recovered from, if the file does "
                     "not say; 0 = not known.",
                 ),
                 io.Int.Input(
-                    "height", default=0, min=0, max=LARGEST_SIDE, advanced=True,
+                    "height", default=0, min=0, max=LARGEST_SIDE, optional=True, advanced=True,
                     tooltip="As width.",
                 ),
                 body_model_input(),
@@ -176,7 +178,7 @@ class SmoothMotion(io.ComfyNode):
                     "movement too.",
                 ),
                 io.Boolean.Input(
-                    "camera", default=True, advanced=True,
+                    "camera", default=True, optional=True, advanced=True,
                     tooltip="Smooth the place and size in the picture as well.",
                 ),
             ],

@@ -72,35 +72,37 @@ class RecoverBodyFromKeypoints(io.ComfyNode):
                     default=0,
                     min=0,
                     max=MOST_PEOPLE,
+                    optional=True,
                     advanced=True,
                     tooltip="For person = index: 0 is the largest person.",
                 ),
                 io.Int.Input(
-                    "x", default=0, min=0, max=FARTHEST, advanced=True,
+                    "x", default=0, min=0, max=FARTHEST, optional=True, advanced=True,
                     tooltip="For person = point: pixels from the left.",
                 ),
                 io.Int.Input(
-                    "y", default=0, min=0, max=FARTHEST, advanced=True,
+                    "y", default=0, min=0, max=FARTHEST, optional=True, advanced=True,
                     tooltip="For person = point: pixels from the top.",
                 ),
                 io.Float.Input(
-                    "fps", default=30.0, min=1.0, max=240.0, advanced=True,
+                    "fps", default=30.0, min=1.0, max=240.0, optional=True, advanced=True,
                     tooltip="Frames per second of a clip: how fast people can move in it.",
                 ),
                 io.Float.Input(
-                    "focal", default=0.0, min=0.0, max=1e6, advanced=True,
+                    "focal", default=0.0, min=0.0, max=1e6, optional=True, advanced=True,
                     tooltip="Focal length in pixels if known. 0 = the person is taken to stand "
                     "5 metres away.",
                 ),
                 io.Combo.Input(
                     "frames_are",
                     options=["a clip", "single pictures"],
+                    optional=True,
                     advanced=True,
                     tooltip="A clip is joined and smoothed over time; single pictures of one "
                     "person are fitted alone.",
                 ),
                 io.Boolean.Input(
-                    "tight_clothing", default=False, advanced=True,
+                    "tight_clothing", default=False, optional=True, advanced=True,
                     tooltip="Fit the outline of the mask too. Only for tight clothes: loose ones "
                     "make the body worse.",
                 ),
@@ -170,11 +172,11 @@ class ImportBody(io.ComfyNode):
                     "each.",
                 ),
                 io.Float.Input(
-                    "fps", default=30.0, min=1.0, max=240.0, advanced=True,
+                    "fps", default=30.0, min=1.0, max=240.0, optional=True, advanced=True,
                     tooltip="Frames per second, where the other node does not say.",
                 ),
                 io.Float.Input(
-                    "fov", default=55.0, min=1.0, max=170.0, advanced=True,
+                    "fov", default=55.0, min=1.0, max=170.0, optional=True, advanced=True,
                     tooltip="Degrees along the longer side of the picture, for NLF, which does not "
                     "say: 55 unless you set another there.",
                 ),

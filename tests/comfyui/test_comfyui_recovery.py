@@ -57,9 +57,9 @@ def blank(count: int, side: int = SIZE) -> dict:
     return node("EmptyImage", width=side, height=side, batch_size=count, color=0)
 
 
-def recovering(keypoints: list[dict], **inputs) -> dict:
+def recovering(keypoints: list[dict], /, **inputs) -> dict:
     """Keypoints on black pictures, as many as frames."""
-    given = {"image": ["image", 0], "keypoints": literal(keypoints), "person": "largest", **inputs}
+    given = {"image": ["image", 0], "keypoints": literal(keypoints), "person": "largest"} | inputs
     return {
         "image": blank(len(keypoints)),
         "recover": node("LWG_RecoverBodyFromKeypoints", **given),

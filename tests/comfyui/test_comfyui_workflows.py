@@ -1,4 +1,4 @@
-"""The templates in workflows/ against the nodes of a real ComfyUI: nothing in them is out of date."""
+"""The templates in workflows/ against the nodes of a real ComfyUI: nothing is out of date."""
 
 from __future__ import annotations
 
