@@ -14,7 +14,7 @@ import torch
 
 from lwg_core.body.files import load_params, save_params
 from lwg_core.body.open_body import open_body
-from lwg_core.body.params import JOINT_NAMES
+from lwg_core.body.params import JOINT_NAMES, SmplParams
 from lwg_core.body.rotations import axis_angle_to_matrix
 from lwg_core.recovery.projection import project_keypoints, to_pose_keypoint
 from lwg_core.recovery.regressor.network import Regressor, RegressorConfig
@@ -31,11 +31,14 @@ def node(kind: str, **inputs) -> dict:
 
 def walker(frames: int, x: float, scale: float, moved: float = 0.0) -> list[dict]:
     """POSE_KEYPOINT of a person who walks from x to x + moved px."""
-    across = torch.linspace(x, x + moved, frames)
-    center = torch.stack([across, torch.full((frames,), SIZE / 2)], 1)
-    camera = Camera(torch.full((frames,), scale), center, (SIZE, SIZE))
-    params = replace(motion("walk", frames), camera=camera)
-    return to_pose_keypoint(*project_keypoints(open_body(), params), (SIZE, SIZE))
+    return detected(motion("walk", frames), torch.linspace(x, x + moved, frames), scale)
+
+
+def detected(params: SmplParams, x: torch.Tensor, scale: float) -> list[dict]:
+    """POSE_KEYPOINT of somebody at x (T,) px."""
+    center = torch.stack([x, torch.full_like(x, SIZE / 2)], 1)
+    seen = replace(params, camera=Camera(torch.full_like(x, scale), center, (SIZE, SIZE)))
+    return to_pose_keypoint(*project_keypoints(open_body(), seen), (SIZE, SIZE))
 
 
 def together(*people: list[dict]) -> list[dict]:
@@ -201,7 +204,8 @@ def test_one_mask_follows_whom_it_covers_in_the_first_frame(server):
         ({"person": "only"}, "2 people were found where one is wanted"),
         ({"person": "point", "x": 250, "y": 4}, "hits nobody"),
         ({"person": "mask"}, "a mask is needed"),
-        ({"person": "mask", "mask": ["white", 0]}, "mask covers 2 people"),
+        ({"person": "mask", "mask": ["corner", 0]}, "mask covers nobody"),
+        ({"person": "mask", "mask": ["black", 0]}, "mask is empty"),
         ({"mask": ["small", 0]}, "mask must have the size of the image"),
         ({"tight_clothing": True}, "tight clothing needs the mask"),
         ({"fps": float("nan")}, "fps must be a finite number"),
@@ -209,7 +213,7 @@ def test_one_mask_follows_whom_it_covers_in_the_first_frame(server):
         ({"image": ["more", 0]}, "keypoints hold 1 frames but image holds 2"),
         ({"image": ["wide", 0]}, "canvas"),
         ({"keypoints": {"people": "none"}}, "people"),
-        ({"keypoints": literal([])}, "keypoints"),
+        ({"keypoints": literal([])}, "the list holds no frame"),
         ({"keypoints": literal([{"people": []}])}, "no person"),
     ],
 )
@@ -217,9 +221,11 @@ def test_keypoints_that_cannot_be_used_are_explained(server, two, inputs, words)
     prompt = recovering(two, **inputs) | {
         "more": blank(2),
         "wide": node("EmptyImage", width=700, height=300, batch_size=1, color=0),
-        "white": node("SolidMask", value=1.0, width=SIZE, height=SIZE),
+        "black": node("SolidMask", value=0.0, width=SIZE, height=SIZE),
         "small": node("SolidMask", value=1.0, width=40, height=50),
-    }
+        "corner": node("MaskComposite", destination=["black", 0], source=["small", 0],
+                       x=SIZE - 40, y=SIZE - 50, operation="add"),
+    }  # fmt: skip
     explained(server.run(prompt), "recover", words)
 
 
@@ -263,9 +269,10 @@ def test_recover_can_be_cancelled_and_leaves_nothing(server):
 # --- bodies of other nodes
 
 
-def importing(payload, **inputs) -> dict:
+def importing(payload, /, **inputs) -> dict:
+    given = {"recovered": payload, "person": 0} | inputs
     return {
-        "import": node("LWG_ImportBody", recovered=payload, person=0, **inputs),
+        "import": node("LWG_ImportBody", **given),
         "report": node("PreviewAny", source=["import", 2]),
     }
 
@@ -317,22 +324,27 @@ def test_rubbish_from_other_nodes_is_explained(server, payload, words):
     explained(server.run(importing(payload)), "import", words)
 
 
-def test_import_inputs_are_checked(server):
-    prompt = importing(joints(2, 0.0), image=["image", 0]) | {"image": blank(2)}
-    for change, words in (
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
         ({"person": 4}, "there is no person 4; 1 were found"),
         ({"fov": float("nan")}, "fov must be a finite number"),
         ({"fps": float("nan")}, "fps must be a finite number"),
         ({"image": ["three", 0]}, "image holds 3 pictures but 2 frames were recovered"),
-    ):
-        changed = importing(joints(2, 0.0), **{"image": ["image", 0], **change})
-        explained(server.run({**prompt, **changed, "three": blank(3)}), "import", words)
-    for change, words in (({"fov": 0.5}, "fov"), ({"recovered": ["image", 0]}, "recovered")):
-        changed = (
-            importing(joints(2, 0.0), **change) if "fov" in change else importing(["image", 0])
-        )
-        result = server.run({**prompt, **changed})
-        assert (result.kind, result.node) == ("refused", "import") and words in result.error
+    ],
+)
+def test_import_inputs_that_cannot_be_used_are_explained(server, inputs, words):
+    prompt = importing(joints(2, 0.0), **inputs) | {"three": blank(3)}
+    explained(server.run(prompt), "import", words)
+
+
+@pytest.mark.parametrize("name", ["fov", "person", "recovered"])
+def test_import_is_refused_before_anything_runs(server, name):
+    wrong = {"fov": 0.5, "person": -2, "recovered": ["image", 0]}[name]
+    prompt = importing(joints(2, 0.0), **{name: wrong}) | {"image": blank(1)}
+    result = server.run(prompt)
+    assert (result.kind, result.status, result.node) == ("refused", 400, "import")
+    assert name in result.error
 
 
 def test_import_can_be_cancelled(server):
@@ -557,29 +569,56 @@ def test_without_a_regressor_file_it_says_where_to_get_one(server, no_models):
     explained(server.run(regressing(only)), "load", "put spin_ckpt.pth", "reload the page")
 
 
-def test_bodies_come_out_of_pictures(server, two):
+def standing(frames: int) -> SmplParams:
+    """Arms out, facing the camera."""
+    pose = torch.zeros(frames, 24, 3)
+    pose[:, 0, 0] = torch.pi
+    return SmplParams(pose)
+
+
+@pytest.fixture(scope="module")
+def regressors(server) -> None:
+    """A small network that sees somebody stand with the arms out, and a file of another family."""
     folder = server.base / "models" / "liquid_warping"
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        tiny = Regressor(RegressorConfig(width=4, blocks=(1, 2, 1, 1), hidden=16))
-    tiny.init_pose.copy_(torch.tensor([[1.0, 0, 0, 1, 0, 0] * 24]))
-    tiny.init_cam.copy_(torch.tensor([[0.9, 0, 0]]))
-    torch.save(tiny.state_dict(), folder / "spin_tiny.pth")
-    torch.save({"smpl_head.a": torch.zeros(1), "backbone.blocks.0": torch.zeros(1)},
-               folder / "hmr2.pth")  # fmt: skip
+    network = Regressor(RegressorConfig(width=4, blocks=(1, 1, 1, 1), hidden=16))
+    for layer in (network.decpose, network.decshape, network.deccam):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    upright, straight = [1.0, 0, 0, -1, 0, 0], [1.0, 0, 0, 1, 0, 0]
+    network.init_pose.copy_(torch.tensor([upright + straight * 23]))
+    network.init_cam.copy_(torch.tensor([[0.9, 0, 0]]))
+    torch.save(network.state_dict(), folder / "spin_tiny.pth")
+    other = {"smpl_head.a": torch.zeros(1), "backbone.blocks.0": torch.zeros(1)}
+    torch.save(other, folder / "hmr2.pth")
 
+
+def test_bodies_come_out_of_pictures(server, regressors):
     result = server.run(regressing("spin_tiny.pth"))
-    assert len(load_params(saved(server, result))) == 2
-    assert len(server.pictures(result, "show")) == 2
-    seen = together(walker(2, *THERE))
-    found = load_params(
+    params = load_params(saved(server, result))
+    assert len(params) == len(server.pictures(result, "show")) == 2
+    assert (turned(params) - turned(standing(2))).abs().max() < 1e-3
+
+
+def test_keypoints_place_the_body_of_the_regressor(server, regressors):
+    seen = together(detected(standing(2), torch.full((2,), THERE[0]), THERE[1]))
+    params = load_params(
         saved(server, server.run(regressing("spin_tiny.pth", keypoints=literal(seen))))
     )
-    assert found.valid.all() and (found.camera.center[:, 0] - THERE[0]).abs().max() < 25
+    assert params.valid.all()
+    assert (params.camera.center[:, 0] - THERE[0]).abs().max() < 10
+    assert (params.camera.scale / THERE[1] - 1).abs().max() < 0.2
 
-    explained(server.run(regressing("spin_tiny.pth", keypoints=literal(two))), "recover", "frames")
-    explained(server.run(regressing("spin_tiny.pth", keypoints="x")), "recover", "pose node")
+
+def test_what_a_regressor_cannot_use_is_explained(server, regressors, two):
+    for inputs, words in (
+        ({"keypoints": literal(two)}, "keypoints must be 2 frames"),
+        ({"keypoints": "x"}, "pose node"),
+        ({"mask": ["small", 0]}, "mask must have the size of the image"),
+    ):
+        prompt = regressing("spin_tiny.pth", **inputs)
+        prompt["small"] = node("SolidMask", value=1.0, width=40, height=50)
+        explained(server.run(prompt), "recover", words)
     explained(server.run(regressing("hmr2.pth")), "load", "HMR2 (4D-Humans)")
     result = server.run(regressing("../spin_tiny.pth"))
     assert (result.kind, result.node) == ("refused", "load")
