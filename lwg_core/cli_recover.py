@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -15,8 +15,15 @@ from .body.model import BodyModel
 from .body.params import SmplParams
 from .clips import VIDEOS, Clip, open_clip
 from .errors import InputError
-from .files import make_folder
-from .pictures import CONTAINERS, VideoWriter, contact_sheet, read_mask, write_image
+from .files import check_writable, make_folder
+from .pictures import (
+    CONTAINERS,
+    VideoWriter,
+    check_picture_name,
+    contact_sheet,
+    read_mask,
+    write_image,
+)
 from .recovery.exporters import save_amass
 from .recovery.people import choose_people, track_people
 from .recovery.recover import RecoveredPerson, recover_people
@@ -25,7 +32,6 @@ from .render.shading import overlay
 METHODS = ("keypoints", "spin")
 FORMATS = ("npz", "amass")
 SHEET = 8  # frames of a clip on a contact sheet
-MOST_FOR_SPIN = 2000  # frames that the network gets in memory
 
 
 def add_recover(commands) -> None:
@@ -56,8 +62,11 @@ def add_recover(commands) -> None:
 def run_recover(args: argparse.Namespace) -> None:
     if args.output.suffix.lower() != ".npz":
         raise InputError(f"--output {args.output}: bodies are saved as .npz")
+    check_writable(args.output)
     clip = open_clip(args.image)
-    fps = args.fps or clip.fps or 30.0
+    fps = clip.fps or 30.0 if args.fps is None else args.fps
+    if not 0.1 <= fps <= 1000:
+        raise InputError(f"--fps {fps:g}: fps must be 0.1 to 1000")
     video = check_overlay(args.overlay, clip, fps)
     body = load_body_model(args.body_model)
     mask = None if args.mask is None else read_mask(args.mask, clip.size)
@@ -78,7 +87,10 @@ def run_recover(args: argparse.Namespace) -> None:
 
 def check_overlay(path: Path | None, clip: Clip, fps: float) -> VideoWriter | None:
     """The writer of a video overlay; None for a picture or none."""
-    if path is None or path.suffix.lower() not in VIDEOS:
+    if path is None:
+        return None
+    if path.suffix.lower() not in VIDEOS:
+        check_picture_name(path)
         return None
     if path.suffix.lower() not in CONTAINERS or clip.fps is None:
         raise InputError(f"--overlay {path}: use .png, or .mp4 for a video")
@@ -116,8 +128,9 @@ def find_by_regressor(
 
     if args.regressor is None:
         raise InputError(f"--method spin needs --regressor FILE: {WHERE_TO_GET}")
-    if clip.count > MOST_FOR_SPIN:
-        raise InputError(f"--method spin takes up to {MOST_FOR_SPIN} frames; cut the video")
+    for option in ("focal", "tight_clothing", "single_pictures"):
+        if getattr(args, option):
+            raise InputError(f"--{option.replace('_', '-')} is for --method keypoints")
     regressor = load_regressor(args.regressor)
     tracks = [None]
     if args.keypoints is not None:
@@ -128,14 +141,15 @@ def find_by_regressor(
     if mask is not None and clip.count > 1 and tracks == [None]:
         raise InputError("--mask says where the person is in the first frame only; a video needs "
                          "--keypoints")  # fmt: skip
-    images = torch.stack(list(clip.frames()))
     people = []
     for track in tracks:
         with progress_bar("network", clip.count) as report:
             params, messages = recover_person(
-                regressor, images, body, None if mask is None else mask[None],
+                regressor, clip, body, None if mask is None else mask[None],
                 track and track.keypoints, report, fps=fps,
             )  # fmt: skip
+        if track is not None:
+            params = replace(params, track=track.number)
         people.append(RecoveredPerson(params, None, messages))
     return tuple(people)
 

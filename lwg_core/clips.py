@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,13 +28,20 @@ class Clip:
     size: tuple[int, int]
     fps: float | None
 
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.frames()
+
     def frames(self) -> Iterator[Tensor]:
         """Every frame, (3, H, W) in [-1, 1]."""
         if self.fps is None:
             yield read_image(self.path)
             return
         for frame in _decode(self.path):
-            pixels = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), _quarters(frame))
+            pixels = torch.from_numpy(np.ascontiguousarray(upright))
             yield pixels.permute(2, 0, 1).float() / 127.5 - 1
 
 
@@ -45,8 +53,9 @@ def open_clip(path: str | Path) -> Clip:
         return Clip(path, 1, (image.shape[1], image.shape[2]), None)
     count, size = 0, None
     for frame in _decode(path):
-        size = size or (frame.height, frame.width)
-        if (frame.height, frame.width) != size:
+        shape = (frame.height, frame.width)[:: -1 if _quarters(frame) % 2 else 1]
+        size = size or shape
+        if shape != size:
             raise InputError(f"video {path}: frame {count} has another size than the first one")
         count += 1
         if count > MOST_FRAMES:
@@ -59,6 +68,11 @@ def open_clip(path: str | Path) -> Clip:
             "are possible"
         )
     return Clip(path, count, size, _rate(path))
+
+
+def _quarters(frame) -> int:
+    """Quarter turns to the left that set a frame upright: telephones lie on their side."""
+    return round(getattr(frame, "rotation", 0) / 90)  # PyAV tells it since version 14
 
 
 def _rate(path: Path) -> float:

@@ -48,6 +48,15 @@ def put_in_place(part: Path, path: Path) -> None:
     os.replace(part, path)
 
 
+def check_writable(path: Path) -> None:
+    """Raise an InputError if a file could not be written there; nothing is made."""
+    if path.is_dir():
+        raise InputError(f"output {path} is a folder; give the name of a file")
+    folder = next(p for p in path.absolute().parents if p.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"output {path} cannot be written: {folder} is no writable folder")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it."""
     with writing(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .files import atomic_path, make_folder, part_of, put_in_place, writing
+from .files import atomic_path, check_writable, make_folder, part_of, put_in_place, writing
 
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 8192
@@ -78,12 +77,17 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def write_image(path: str | Path, image: Tensor) -> None:
-    """Write (3, H, W) in [-1, 1] as PNG or JPEG, whole or not at all."""
-    path = Path(path)
-    suffix = path.suffix or ".png"
+def check_picture_name(path: str | Path) -> str:
+    """The ending that says how a picture is written; InputError if nothing can be written so."""
+    suffix = Path(path).suffix or ".png"
     if not cv2.haveImageWriter(suffix):
         raise InputError(f"{path} cannot be written: '{suffix}' is no picture format; use .png")
+    return suffix
+
+
+def write_image(path: str | Path, image: Tensor) -> None:
+    """Write (3, H, W) in [-1, 1] as PNG or JPEG, whole or not at all."""
+    path, suffix = Path(path), check_picture_name(path)
     data = cv2.imencode(suffix, to_bytes(image[None])[0][..., ::-1])[1]
     make_folder(path.parent)
     with atomic_path(path) as part:
@@ -119,11 +123,7 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() not in CONTAINERS:
             raise InputError(f"output {path}: use a name that ends in .mp4, .mov or .mkv")
-        if os.path.isdir(path):
-            raise InputError(f"output {path} is a folder; give the name of a file")
-        folder = next(p for p in self.path.absolute().parents if os.path.exists(p))
-        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-            raise InputError(f"output {path} cannot be written: {folder} is no writable folder")
+        check_writable(self.path)
         check_rate(fps)
         self.part = part_of(self.path)
         self.rate = Fraction(fps).limit_denominator(1001)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..lwg_core.body.confidence import vertex_confidence
 from ..lwg_core.body.model import BodyModel
 from ..lwg_core.body.params import SmplParams
 from ..lwg_core.errors import InputError
-from ..lwg_core.recovery.confidence import vertex_confidence
 from ..lwg_core.render.camera import Camera
 from ..lwg_core.render.shading import BACKGROUND, CLAY, overlay, shade
 from .progress import reporter
@@ -29,11 +29,17 @@ def slices(frames: int) -> list[slice]:
 
 
 def draw_over(images: Tensor | None, body: BodyModel, people: Sequence[SmplParams]) -> Tensor:
-    """IMAGE of every frame with everybody drawn over pictures (1 or T, 3, H, W), or over grey."""
+    """IMAGE of every frame with everybody drawn over pictures (1 or T, 3, H, W), or over grey.
+
+    Whose camera is not that of the pictures is left out; if that is everybody, grey it is.
+    """
     people = [seen_by_camera(params, body) for params in people]
-    if images is None:
+    size = None if images is None else tuple(images.shape[2:])
+    if size not in [params.camera.size for params in people]:
+        size = people[0].camera.size
         grey = torch.tensor(BACKGROUND)[:, None, None] * 2 - 1
-        images = grey.expand(3, *people[0].camera.size)[None]
+        images = grey.expand(3, *size)[None]
+    people = [params for params in people if params.camera.size == size]
     drawn = []
     for some in slices(len(people[0])):
         part = images if len(images) == 1 else images[some]

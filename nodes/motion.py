@@ -126,8 +126,7 @@ class SaveMotion(io.ComfyNode):
                     "format",
                     options=[OURS, AMASS, KEYPOINTS, MESH],
                     tooltip="npz: everything, camera and confidence too. AMASS: what most SMPL "
-                    "programs read. POSE_KEYPOINT: OpenPose json, needs a camera. obj: the first "
-                    "frame.",
+                    "programs read. POSE_KEYPOINT: OpenPose json. obj: the first frame.",
                 ),
                 body_model_input(),
             ],

@@ -216,11 +216,15 @@ class ImportBody(io.ComfyNode):
                 f"image holds {len(images)} pictures but {len(people[0])} frames were recovered"
             )
         people = people if person < 0 else people[person : person + 1]
-        report = "\n".join(describe(params) for params in people)
+        report = "\n".join(describe(params, size) for params in people)
         return io.NodeOutput(list(people), draw_over(images, body, people), report)
 
 
-def describe(params: SmplParams) -> str:
+def describe(params: SmplParams, size: tuple[int, int] | None) -> str:
+    """What to know about a person of pictures of (height, width), or of none."""
     lost = ["" if good else "no body" for good in params.valid.tolist()]
     head = f"person {params.track}: {int(params.valid.sum())} of {len(params)} frames have a body"
-    return "\n".join([head, *describe_frames(lost)])
+    lines = [head, *describe_frames(lost)]
+    if size is not None and (params.camera is None or params.camera.size != size):
+        lines.append("the body came without a camera that saw it in image: it is a motion only")
+    return "\n".join(lines)

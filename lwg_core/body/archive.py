@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 import os
 import re
@@ -17,7 +18,10 @@ from ..errors import InputError
 
 LIMIT = 1 << 29  # bytes after unpacking; an hour of motion takes a tenth of it
 MAX_HEADER = 10_000
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeDecodeError)
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError,
+    UnicodeDecodeError,
+)  # fmt: skip
 
 # What numpy.save writes, read without evaluating anything.
 _HEADER = re.compile(

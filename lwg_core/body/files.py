@@ -2,12 +2,11 @@
 
 A motion or person is one .npz with the fields of ``SmplParams``: pose, betas, body_model,
 cam_scale, cam_center, cam_size, cam_focal, cam_principal, confidence, valid, fps, track; only
-``pose`` is required. AMASS files, which hold ``poses`` instead, are read too.
+``pose`` is required. Motions of other programs are read by ``recovery.importers``.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -25,18 +24,8 @@ from .archive import read_npz
 from .model import BodyModel
 from .open_body import open_body
 from .params import SmplParams
-from .rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from .safe_pickle import as_array, read_pickle
 from .smpl_family import BODY_KEYS, body_of_arrays
-
-logger = logging.getLogger(__name__)
-
-# World -> camera frame (x right, y down, z forward), by the direction that is up in the world.
-_UP_TO_CAMERA = {
-    "+z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
-    "+y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
-    "-y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-}
 
 
 def save_params(path: str | os.PathLike, params: SmplParams) -> None:
@@ -74,12 +63,10 @@ def load_params(path: str | os.PathLike) -> SmplParams:
     """Read a motion or person from an .npz file; an InputError says what is wrong with it."""
     arrays = read_npz(path)
     name = Path(path).name
-    if "pose" not in arrays and "poses" in arrays:
-        return _from_amass(arrays, name)
     if "pose" not in arrays:
         raise InputError(
-            f"{name}: holds {', '.join(sorted(arrays)) or 'nothing'} but no 'pose' (T, 24, 3), "
-            "nor the 'poses' (T, 66 or more) of an AMASS file"
+            f"{name}: holds {', '.join(sorted(arrays)) or 'nothing'} but no 'pose' (T, 24, 3); a "
+            "motion of another program is no person in a picture"
         )
     try:
         return SmplParams(
@@ -139,34 +126,6 @@ def _camera(arrays: dict[str, NDArray]) -> Camera | None:
         focal=_floats(arrays, "cam_focal"),
         principal=_floats(arrays, "cam_principal"),
     )
-
-
-def _from_amass(arrays: dict[str, NDArray], name: str) -> SmplParams:
-    """``poses`` (T, 66 or more) axis-angle in a world that is z-up (AMASS) or y-up.
-
-    Only the motion is taken: shape and place belong to other models and cameras.
-    """
-    poses = _floats(arrays, "poses")
-    if poses.ndim != 2 or poses.shape[0] < 1 or poses.shape[1] < 66 or poses.shape[1] % 3:
-        raise InputError(
-            f"{name}: poses must be (T, 66 or more) axis-angle; got {tuple(poses.shape)}"
-        )
-    joints = 24 if poses.shape[1] == 72 else 22  # SMPL-H and SMPL-X have fingers from there on
-    pose = poses.new_zeros(len(poses), 24, 3)
-    pose[:, :joints] = poses[:, : 3 * joints].unflatten(1, (joints, 3))
-    if not torch.isfinite(pose).all():
-        raise InputError(f"{name}: poses holds NaN or infinite values")
-    root = axis_angle_to_matrix(pose[:, 0])
-    up = root[:, :, 1].mean(0)  # where the heads point on average
-    axis = ("+z", "+y", "-y")[int(torch.stack([up[2], up[1], -up[1]]).argmax())]
-    logger.info("%s: reading poses of a world whose up is %s", name, axis)
-    pose[:, 0] = matrix_to_axis_angle(root.new_tensor(_UP_TO_CAMERA[axis]) @ root)
-    rates = [key for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in arrays]
-    try:
-        fps = float(_scalar(arrays, rates[0], "fiu", 30.0)) if rates else 30.0
-        return SmplParams(pose=pose, fps=fps)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
 
 
 def load_body_model(path: str | os.PathLike) -> BodyModel:

@@ -30,7 +30,7 @@ class SmplParams:
     betas: (10,) shape coefficients, or None for a motion that only carries poses.
     body_model: id of the model that the betas belong to ("open", "smpl", ...), None without betas.
     camera: cameras of the T frames, or None for a motion.
-    confidence: (T, 24) in 0..1 per joint.
+    confidence: (T, 24) in 0..1 per joint; recovery and import give 0 to frames that are not valid.
     valid: (T,) bool, False where the body is not to be trusted.
     fps: frames per second of the clip.
     track: number of the person in its clip.
@@ -74,8 +74,8 @@ class SmplParams:
             )
         if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
             raise InputError("confidence must be 0 to 1 for every joint and frame")
-        if not self.fps > 0:
-            raise InputError(f"fps must be above zero; got {self.fps}")
+        if not 0 < self.fps <= 1000:
+            raise InputError(f"fps must be above zero and at most 1000; got {self.fps}")
 
     def __len__(self) -> int:
         return self.pose.shape[0]

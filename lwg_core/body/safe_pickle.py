@@ -27,6 +27,7 @@ from .pickles.values import Held
 MALFORMED = (IndexError, KeyError, ValueError, TypeError, OverflowError, struct.error)
 LIMIT = 1 << 30  # bytes of the file, and again of the arrays in it; SMPL-X takes half
 SPARSE_LIMIT = 1 << 26  # bytes of a sparse matrix written out; SMPL-X's joints take a tenth
+SELECT_LIMIT = 1 << 28  # bytes that a chumpy selection makes; SMPL-X's largest array takes half
 UNPACKED = 1 << 29  # bytes that a compressed file may unpack to
 
 _OTHER_FORMATS = {
@@ -101,7 +102,10 @@ def _dense(value: object) -> NDArray:
     if value.name.startswith("scipy.sparse."):
         return _dense_sparse(state, "csr" in value.name)
     if value.name == "chumpy.reordering.Select":
-        picked = _dense(state["a"]).ravel()[_dense(state["idxs"])]
+        whole, index = _dense(state["a"]).ravel(), _dense(state["idxs"])
+        if index.size * whole.itemsize > SELECT_LIMIT:
+            raise InputError(f"selects more than {SELECT_LIMIT >> 20} MB")
+        picked = whole[index]
         return picked.reshape(state.get("preferred_shape", picked.shape))
     if value.name == "chumpy.reordering.Reshape":
         return _dense(state["a"]).reshape(state["newshape"])

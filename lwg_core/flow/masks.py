@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..body.confidence import vertex_trust
 from ..body.model import BodyModel
 from ..body.params import SmplParams
-from ..recovery.confidence import vertex_trust
 from ..render.raster import rasterize, silhouette
 from .prepare import grow
 from .source import Source, check_sources, resample, source_vertices

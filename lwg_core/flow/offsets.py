@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from ..body.confidence import vertex_trust
 from ..body.model import PART_NAMES, BodyModel
 from ..errors import InputError
-from ..recovery.confidence import vertex_trust
 from ..render.raster import rasterize
 from .field import normalize_pixels
 from .parts import part_labels

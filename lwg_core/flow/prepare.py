@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from ..body.confidence import vertex_trust
 from ..body.model import BodyModel, vertex_normals
 from ..errors import InputError
-from ..recovery.confidence import vertex_trust
 from ..render.raster import Raster, coverage, interpolate, rasterize
 from .field import normalize_pixels
 from .parts import part_labels
@@ -126,12 +126,6 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
     )
     points = rearrange(points, "s v c -> v s c").contiguous()
     trust = torch.cat([vertex_trust(body, source.params) for source in sources])
-    for number, trusted in enumerate(trust, 1):
-        if not trusted.any():
-            raise InputError(
-                f"source {number} shows no part of the body: every joint has confidence 0; recover "
-                "the body from a picture that shows the person"
-            )
     drawn = projected.masked_fill((trust == 0)[..., None], torch.nan)  # such faces are dropped
     depth = depth_map(drawn, faces, size)
     raster = rasterize(drawn, faces, size)

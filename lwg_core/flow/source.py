@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..body.confidence import vertex_trust
 from ..body.params import SmplParams
 from ..errors import InputError
 
@@ -97,7 +98,7 @@ Sources = tuple[Source, ...]
 
 
 def check_sources(sources: Sources, body: BodyModel) -> None:
-    """Raise an InputError unless these are 1-8 sources of this body model."""
+    """Raise an InputError unless these are 1-8 sources of this body model, all of them seen."""
     if not 1 <= len(sources) <= MAX_SOURCES:
         raise InputError(f"{len(sources)} sources given; 1 to {MAX_SOURCES} are possible")
     for number, source in enumerate(sources, 1):
@@ -112,6 +113,11 @@ def check_sources(sources: Sources, body: BodyModel) -> None:
             raise InputError(
                 f"source {number} has offsets for {source.offsets.shape[0]} vertices, but the "
                 f"body model '{body.id}' has {vertices}"
+            )
+        if not vertex_trust(body, source.params).any():
+            raise InputError(
+                f"source {number} shows no part of the body: every joint has confidence 0; recover "
+                "the body from a picture that shows the person"
             )
 
 

@@ -11,7 +11,6 @@ Notable decisions:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,8 +27,6 @@ from .point_targets import OUTLIER, PointTargets, joint_table, no_picture
 from .priors import RangeOfMotion, range_of_motion
 from .solver import Bodies, Evidence, minimise
 from .start3d import relative_scale, starting_bodies
-
-log = logging.getLogger(__name__)
 
 CHUNK = 64  # frames solved at once
 MINIMUM_POINTS = 6
@@ -112,13 +109,14 @@ def fit_points(
     messages = _complaints(len(known), good, error)
     confidence = like.new_zeros(len(known), 24)
     confidence[good] = _confidence(table, weight)
+    valid = torch.tensor([not m for m in messages], device=like.device)
     params = SmplParams(
         pose=matrix_to_axis_angle(bodies.rotations)[nearest],
         betas=bodies.betas[0],
         body_model=body.id,
         camera=None if view is None else view.select(nearest),
-        confidence=confidence,
-        valid=torch.tensor([not m for m in messages], device=like.device),
+        confidence=confidence * valid[:, None],
+        valid=valid,
         fps=fps,
     )
     return PointFit(params, error[nearest], place[nearest], scale, messages)

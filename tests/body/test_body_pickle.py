@@ -24,7 +24,7 @@ import torch
 
 from lwg_core.body.files import load_body_model
 from lwg_core.body.pickles.values import Held
-from lwg_core.body.safe_pickle import as_array, read_pickle
+from lwg_core.body.safe_pickle import SELECT_LIMIT, as_array, read_pickle
 from lwg_core.errors import InputError
 
 
@@ -456,3 +456,15 @@ def test_files_that_are_not_there(tmp_path):
         read_pickle(tmp_path / "none.pkl")
     with pytest.raises(InputError, match="cannot be read"):
         read_pickle(tmp_path)
+
+
+def test_selections_that_grow_get_no_memory():
+    """A chumpy selection of one long text a million times over would be 40 GB."""
+    for whole in (np.array(["a" * 9999]), np.zeros(1)):
+        held = Held("chumpy.reordering.Select")
+        count = (SELECT_LIMIT // whole.itemsize) + 1
+        held.state = {"a": whole, "idxs": np.broadcast_to(np.uint8(0), count)}
+        with pytest.raises(InputError, match="selects more than 256 MB"):
+            as_array(held)
+        held.state["idxs"] = np.zeros(3, int)
+        assert len(as_array(held)) == 3

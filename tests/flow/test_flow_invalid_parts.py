@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from lwg_core.body.confidence import invalid_parts, vertex_trust
 from lwg_core.body.model import PART_NAMES
 from lwg_core.body.open_body import open_body
 from lwg_core.body.params import JOINT_NAMES, SmplParams
 from lwg_core.errors import InputError
 from lwg_core.flow.compose import ComposeOptions, compose, prepare_sources
+from lwg_core.flow.masks import estimate_mask
 from lwg_core.flow.offsets import observe_outline, solve_offsets
 from lwg_core.flow.source import Source
-from lwg_core.recovery.confidence import invalid_parts, vertex_trust
+from lwg_core.pipeline import make_source
 from lwg_core.recovery.keypoints import KEYPOINT_NAMES
 from lwg_core.recovery.labels import joint_confidence
 from lwg_core.recovery.projection import project_keypoints
@@ -210,7 +212,15 @@ def test_a_whole_body_is_drawn_as_ever(shots):
     assert torch.equal(again.vertex_colors, prepared.vertex_colors)
 
 
-def test_a_source_that_shows_nobody_is_an_error(shots):
+def test_a_source_that_shows_nobody_is_an_error_at_every_stage(shots):
     nobody = replace(shots.whole.params, confidence=torch.zeros(1, 24))
+    source, body = replace(shots.whole, params=nobody), open_body()
     with pytest.raises(InputError, match="source 2 shows no part of the body"):
-        prepare_sources((shots.whole, replace(shots.whole, params=nobody)), open_body())
+        prepare_sources((shots.whole, source), body)
+    for stage in (
+        lambda: make_source(source.image, nobody, body),
+        lambda: estimate_mask(source.image, body, nobody),
+        lambda: solve_offsets(body, (source,)),
+    ):
+        with pytest.raises(InputError, match="source 1 shows no part of the body"):
+            stage()

@@ -49,6 +49,9 @@ def test_sources_must_fit_the_body(studio):
         check_sources((good, smpl), studio.body)
     with pytest.raises(InputError, match="offsets for 7 vertices"):
         check_sources((replace(good, offsets=torch.zeros(7)),), studio.body)
+    unseen = replace(good, params=replace(good.params, confidence=torch.zeros(1, 24)))
+    with pytest.raises(InputError, match="source 2 shows no part of the body"):
+        check_sources((good, unseen), studio.body)
 
 
 @pytest.mark.parametrize("focal", [None, 400.0])

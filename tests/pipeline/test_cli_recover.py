@@ -1,6 +1,7 @@
 """The command recover: pictures and videos in, bodies and overlays out."""
 
 import json
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from lwg_core.errors import InputError  # noqa: E402
 from lwg_core.pictures import VideoWriter, read_image  # noqa: E402
 from lwg_core.recovery.importers import load_motion_file  # noqa: E402
 from lwg_core.recovery.projection import project_keypoints, to_pose_keypoint  # noqa: E402
+from lwg_core.recovery.regressor.network import Regressor, RegressorConfig  # noqa: E402
 from lwg_core.render.camera import Camera  # noqa: E402
 from lwg_core.synthetic.motions import motion  # noqa: E402
 
@@ -82,6 +84,23 @@ def test_everybody_in_a_video(crowd, tmp_path):
     assert (frame[:, :, 40:80].std() > 0.1) and (frame[:, :, 120:160].std() > 0.1)
 
 
+def test_everybody_by_the_regressor(crowd, tmp_path):
+    """Each person is a file of their own, under the number that tracking gave them."""
+    video, keypoints, _ = crowd
+    torch.manual_seed(0)
+    network = Regressor(RegressorConfig(width=4, blocks=(1, 1, 1, 1), hidden=16))
+    state = network.state_dict()
+    state["init_pose"].copy_(torch.tensor([1.0, 0, 0, 1, 0, 0]).repeat(24))
+    state["init_cam"][0, 0] = 0.9
+    torch.save(state, tmp_path / "spin.pt")
+    path, more = tmp_path / "b.npz", ["--method", "spin", "--regressor", tmp_path / "spin.pt"]
+    assert recover(video, keypoints, path, "--person", "all", *more) == 0
+    assert files_of(tmp_path) == ["b_0.npz", "b_1.npz", "spin.pt"]
+    left, right = (load_params(tmp_path / f"b_{i}.npz") for i in (0, 1))
+    assert (left.track, right.track) == (0, 1) and len(left) == len(right) == FRAMES
+    assert (left.camera.center[:, 0] < 100).all() and (right.camera.center[:, 0] > 100).all()
+
+
 def test_a_point_and_amass(crowd, tmp_path):
     video, keypoints, _ = crowd
     path = tmp_path / "b.npz"
@@ -101,7 +120,11 @@ def test_a_point_and_amass(crowd, tmp_path):
         (["--person", "somebody"], "X,Y in pixels"),
         (["--method", "spin"], "--regressor FILE"),
         (["--regressor", "x.pt"], "--method spin"),
+        (["--method", "spin", "--regressor", "x.pt", "--focal", "900"], "--focal is for"),
+        (["--method", "spin", "--regressor", "x.pt", "--tight-clothing"], "--tight-clothing is"),
         (["--overlay", "over.webm"], r"\.png, or \.mp4"),
+        (["--overlay", "over.txt"], r"'\.txt' is no picture format"),
+        (["--fps", "0"], "--fps 0: fps must be"),
         (["--body-model", "none.npz"], "none.npz"),
         (["--fps", "nan"], "fps must be"),
         (["--focal", "-3"], "focal must be"),
@@ -147,3 +170,22 @@ def test_a_clip_is_read_frame_by_frame(tmp_path, people):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"text\.mp4 cannot be read"):
         open_clip(tmp_path / "text.mp4")
+
+
+def test_videos_of_telephones_are_set_upright(tmp_path):
+    """They are stored lying, with a matrix that turns them; detectors saw them turned."""
+    frames = -torch.ones(2, 3, 64, 96)
+    frames[:, 0, :20] = 1  # red above
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 10) as video:
+        video.write(frames)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 44
+    data[place : place + 36] = struct.pack(
+        ">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30
+    )
+    path.write_bytes(data)
+    clip = open_clip(path)
+    (frame, _) = clip.frames()
+    assert clip.size == (96, 64) and frame.shape == (3, 96, 64)
+    assert frame[0, :, -18:].min() > 0.5 and frame[0, :, :-22].max() < -0.5

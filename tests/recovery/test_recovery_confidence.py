@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
+from lwg_core.body.confidence import invalid_parts, vertex_confidence, vertex_trust
 from lwg_core.body.model import PART_NAMES
 from lwg_core.body.params import JOINT_NAMES, SmplParams
 from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from lwg_core.recovery.confidence import invalid_parts, vertex_confidence, vertex_trust
 from lwg_core.recovery.keypoints import KEYPOINT_NAMES, Keypoints
 from lwg_core.recovery.labels import joint_confidence, side_swaps
 from lwg_core.recovery.projection import project_keypoints

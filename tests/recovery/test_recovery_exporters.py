@@ -59,6 +59,7 @@ def test_amass_comes_back_as_it_went(tmp_path, lying):
     wanted = given.camera.translation - given.camera.translation[:1]
     assert torch.allclose(moved, wanted, atol=1e-4)
     assert read.fps == given.fps and torch.equal(read.valid, given.valid)
+    assert torch.equal(read.confidence.any(1), given.valid)
 
 
 def test_amass_is_laid_out_as_other_programs_expect(tmp_path):

@@ -214,6 +214,27 @@ def test_gvhmr(tmp_path, known):
     np.testing.assert_allclose(read.betas.numpy(), known["betas"], atol=1e-5)
 
 
+def test_a_seen_pelvis_stays_in_its_place_on_another_body(tmp_path, known):
+    """SMPL-X rests its pelvis 13 cm lower than the open body, which must not lift anybody."""
+    torch.save(gvhmr(known), tmp_path / "results.pt")
+    body = open_body()
+    (read,) = load_motion_file(tmp_path / "results.pt", body)
+    assert read.betas is None
+    seen = body.joints(read.pose)[:, 0] + read.camera.translation
+    theirs = known["trans"] + np.array([0.003, -0.351, 0.012])
+    np.testing.assert_allclose(seen.numpy(), theirs, atol=1e-4)
+
+
+def test_a_picture_of_absurd_size_is_named(tmp_path, known):
+    data = gvhmr(known)
+    for middle in (1e308, 1e9, 0.0):
+        lens = data["K_fullimg"].double().clone()
+        lens[:, :2, 2] = middle
+        torch.save({**data, "K_fullimg": lens}, tmp_path / "results.pt")
+        with pytest.raises(InputError, match="that is no picture"):
+            load_motion_file(tmp_path / "results.pt")
+
+
 def test_gvhmr_without_a_camera(tmp_path, known):
     data = gvhmr(known)
     del data["smpl_params_incam"], data["K_fullimg"]

@@ -12,8 +12,10 @@ from lwg_core.body.open_body import open_body
 from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from lwg_core.errors import InputError
 from lwg_core.recovery.payloads import import_mhr, import_nlf, import_smpl_payload
+from lwg_core.recovery.payloads.arrays import link
 from lwg_core.recovery.payloads.mhr import FROM_MHR70
 from lwg_core.recovery.payloads.nlf import FROM_COCO17
+from lwg_core.recovery.payloads.recognise import import_payload
 from lwg_core.recovery.projection import stacked_regressor
 from lwg_core.recovery.surface_fit import Surfaces, surface_distance
 from lwg_core.render.camera import Camera
@@ -128,7 +130,7 @@ def test_mhr_clip_shares_its_shape_and_says_what_is_missing(shuffle, caplog):
     assert "person 0 of frame 5 holds NaN" in caplog.text
     assert params.valid.tolist() == [True, True, False, True, False, False, True]
     assert (params.confidence[~params.valid] == 0).all() and params.fps == 24.0
-    assert params.betas.shape == (10,) and steps[-1] == (4, 4)
+    assert params.betas.shape == (10,) and steps[-1] == (8, 8)
     good = params.valid
     assert joint_error(params.select(good), pose[good]) < 0.012
     assert torch.equal(params.pose[4], params.pose[3])
@@ -157,6 +159,18 @@ def test_mhr_persons_keep_the_trackers_order_or_the_nearest_box(shuffle):
     assert [p.valid.tolist() for p in linked] == [[True, False, True], [True] * 3]
     assert joint_error(linked[1], two) < 0.02
     assert joint_error(linked[0].select([0, 2]), one[[0, 2]]) < 0.02
+
+
+def test_mhr_progress_never_passes_its_end(shuffle):
+    order, _ = shuffle
+    pose, calls = walk(3), []
+    alone = [mhr_person(pose[i : i + 1], order) for i in range(3)]
+    other = mhr_person(pose[:1], order, PLACE + torch.tensor([1.0, 0, 0]))
+    frames = [[alone[0], other], [alone[1]], [alone[2]]]  # the second person leaves
+    people = import_mhr(mhr_payload(frames, None), open_body(), progress=lambda *c: calls.append(c))
+    assert len(people) == 2
+    shares = [done / total for done, total in calls]
+    assert shares == sorted(shares) and shares[-1] == 1 and len(shares) > 3
 
 
 def test_mhr_lens_is_solved_where_the_payload_has_none_and_follows_the_picture(shuffle):
@@ -508,3 +522,37 @@ def test_smpl_that_is_none_is_refused_in_a_sentence(payload, message):
     with pytest.raises(InputError) as error:
         import_smpl_payload(payload, open_body(), SIZE)
     assert message in str(error.value) and len(str(error.value)) < 250
+
+
+# --- any of them -------------------------------------------------------------------------------
+
+
+def test_who_leaves_while_a_stranger_comes_does_not_disturb_the_others():
+    """The pair that moves least together is not who stayed, if one of the two cannot be anybody."""
+    before, after = torch.tensor([[0.0, 0], [10, 0]]), torch.tensor([[0.5, 0], [-9, 0]])
+    assert link([before, after], 1.0).tolist() == [[0, 0], [1, -1], [-1, 1]]
+
+
+def test_payloads_are_told_apart_by_what_they_hold(walker, shuffle):
+    pose, joints = walker
+    body = open_body()
+    person = mhr_person(pose[:1], shuffle[0])
+    for payload in (person, [person], [[], [person]], mhr_payload([[person]], None)):
+        found = import_payload(payload, body, SIZE)
+        assert found[0].camera.size == SIZE and float(found[0].camera.focal[0]) == FOCAL
+    tensor = joints.reshape(-1, 24, 3)
+    for payload in (tensor, tensor.numpy(), {"joints3d": tensor}, list(tensor)):
+        assert len(import_payload(payload, body, SIZE)[0]) == len(tensor)
+    # VIBE and PARE hold the poses and 49 joints of their own.
+    both = {"pose": pose.flatten(1), "joints3d": torch.zeros(len(pose), 49, 3)}
+    assert same_pose(import_payload(both, body, SIZE)[0], pose, 24)
+    for empty in ([{}], {}, None):
+        with pytest.raises(InputError, match="SMPL_PARAMS is empty"):
+            import_payload(empty, body, SIZE)
+
+
+def test_the_frame_rate_of_the_payload_comes_first():
+    pose = walk(3)
+    for given, rate in (({"fps": 60.0}, 60), ({"mocap_framerate": 120}, 120), ({}, 24)):
+        assert import_payload({"poses": pose} | given, open_body(), fps=24.0)[0].fps == rate
+    assert import_payload({"poses": pose, "fps": 12.0}, open_body())[0].fps == 12

@@ -322,6 +322,30 @@ def test_cameras_are_right_in_pictures_of_any_shape(stick_body, size, metre, mid
     torch.testing.assert_close(axis_angle_to_matrix(found.pose), axis_angle_to_matrix(pose))
 
 
+def test_a_clip_is_cut_a_batch_at_a_time(tiny):
+    """Two thousand frames of a film do not fit into memory."""
+    images = torch.rand(20, 3, 48, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    class Film:
+        size = (48, 64)
+        shown = 0
+
+        def __len__(self):
+            return len(images)
+
+        def __iter__(self):
+            for image in images:
+                self.shown += 1
+                yield image
+
+    film, read = Film(), []
+    boxes = picture_boxes(20, (48, 64))
+    found = recover_images(tiny, film, boxes, progress=lambda *_: read.append(film.shown))
+    assert read == [16, 20]
+    whole = recover_images(tiny, images, boxes)
+    assert torch.equal(found.pose, whole.pose) and found.camera.size == (48, 64)
+
+
 def test_cancelling_stops_the_run(stick_body, tiny):
     class Cancelled(BaseException):
         pass
@@ -461,8 +485,9 @@ def test_frames_are_named_when_keypoints_and_network_disagree(stick_body):
     points, confidence = keypoints.points.clone(), keypoints.confidence.clone()
     points[1] = 512 * torch.rand(24, 2, generator=torch.Generator().manual_seed(0))
     confidence[2] = 0
-    _, messages = refine(truth, replace(keypoints, points=points), stick_body)
+    refined, messages = refine(truth, replace(keypoints, points=points), stick_body)
     assert messages[0] == "" and "does not fit the keypoints" in messages[1]
+    assert refined.confidence[0].any() and not refined.confidence[1].any()
     refined, messages = refine(truth, replace(keypoints, confidence=confidence), stick_body)
     assert messages == ("", "", "") and torch.equal(refined.pose[2], truth.pose[2])
     with pytest.raises(InputError, match="keypoints must be 3 frames"):
@@ -493,6 +518,7 @@ def test_the_whole_way_from_picture_to_body(stick_body):
     masks[1] = 0
     found, messages = recover_person(SeesDots(smpl, pose, betas), images, smpl, masks)
     assert found.valid.tolist() == [True, False, True] and "no person" in messages[1]
+    assert found.confidence.any(1).tolist() == [True, False, True]
     # On another body, without SMPL's file.
     found, _ = recover_person(SeesDots(smpl, pose, betas), images, stick_body, masks)
     assert found.body_model == "stick" and found.betas.abs().max() == 0

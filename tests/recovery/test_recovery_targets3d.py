@@ -232,7 +232,7 @@ def test_points_that_are_no_body_are_not_valid():
     body = open_body()
     points = torch.rand(1, 24, 3, generator=torch.Generator().manual_seed(0)) * 2
     fit = fit_points(points, torch.ones(1, 24), None, body)
-    assert not fit.params.valid.any()
+    assert not fit.params.valid.any() and not fit.params.confidence.any()
     assert fit.messages[0].startswith("no body comes near the points")
 
 

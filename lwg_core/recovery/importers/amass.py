@@ -20,11 +20,11 @@ from ...body.rotations import axis_angle_to_matrix
 from ...errors import InputError
 from .arrays import first, numbers, rotations, rows, scalar
 from .assemble import Size, guess_up, imagined_camera, motion, turn_root, world_turn
+from .smpl_params import RATE_KEYS
 
 logger = logging.getLogger(__name__)
 
 _POSE_KEYS = ("poses", "smpl_poses", "pose")
-_RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
 _OFFICIAL = ("dmpls", "marker_data", "markers", "surface_model_type")  # AMASS itself is z-up
 _MODELS = {24: "smpl", 52: "smplh", 55: "smplx"}
 _WIDTHS = (22, 23, 24, 52, 55)
@@ -50,7 +50,7 @@ def read_amass(data: dict, name: str, body: BodyModel | None, size: Size) -> tup
     logger.info("%s: reading poses of a world whose up is %s", name, up)
     turn = world_turn(up)
     body_pose[:, 0] = turn_root(body_pose[:, 0], turn)
-    rate = first(data, *_RATES)
+    rate = first(data, *RATE_KEYS)
     usual = 60.0 if "smpl_poses" in data else 30.0
     fps = usual if rate is None else scalar(rate, "the frame rate")
     betas, model = _shape(data, joints)
@@ -87,4 +87,5 @@ def _with_validity(params: SmplParams, data: dict) -> SmplParams:
     valid = data.get("valid")
     if not isinstance(valid, np.ndarray) or valid.dtype != bool or valid.shape != (len(params),):
         return params
-    return replace(params, valid=torch.from_numpy(valid))
+    valid = torch.from_numpy(valid)
+    return replace(params, valid=valid, confidence=params.confidence * valid[:, None])

@@ -32,6 +32,12 @@ MAX_BODIES = 2_000_000  # frames times tracks
 ASSUMED_SIZE = (720, 1280)  # height, width of a picture nobody has told the size of
 ASSUMED_DISTANCE = 5.0  # metres
 _MIDDLE = -0.08  # y in metres of the middle of a standing body, whose pelvis is at y = -0.22
+# Rest pelvis of the mean bodies, metres: it is what a translation of theirs is measured from.
+PELVIS = {
+    "smpl": (0.0, -0.223, 0.028),
+    "smplh": (0.0, -0.223, 0.028),
+    "smplx": (0.003, -0.351, 0.012),
+}
 _STILL = 1e-4  # metres: a body that moves less has no travel
 
 # World -> camera frame (x right, y down, z forward), by the direction that is up in the world.
@@ -135,15 +141,34 @@ def single(camera: Camera) -> Camera:
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    height, width = (int(round(float(n))) for n in size)
-    if not (0 < height <= 1 << 16 and 0 < width <= 1 << 16):
-        raise InputError(f"says a picture of {width} x {height} px; that is no picture")
-    return height, width
+    height, width = (float(n) for n in size)
+    if not (1 <= height <= 1 << 16 and 1 <= width <= 1 << 16):
+        raise InputError(f"says a picture of {width:g} x {height:g} px; that is no picture")
+    return round(height), round(width)
 
 
 def diagonal(size: tuple[int, int]) -> float:
     """The focal length in px that WHAM, CLIFF and GVHMR assume when they are told none."""
     return math.hypot(*size)
+
+
+def keep_pelvis(
+    camera: Camera | None, model: str | None, body: BodyModel | None, betas: Tensor | None = None
+) -> Camera | None:
+    """The camera of a body of ``model`` as that of ``body`` with ``betas`` (10,), None = average.
+
+    A pelvis stays where it was seen, though in another model it rests elsewhere.
+    """
+    if camera is None or body is None or body.id == model or model not in PELVIS:
+        return camera
+    betas = body.v_template.new_zeros(10) if betas is None else betas.to(body.v_template)
+    shift = camera.center.new_tensor(PELVIS[model]) - body.joints_rest(betas[None])[0, 0].to(
+        camera.center
+    )
+    if camera.focal is None:
+        return replace(camera, center=camera.center + camera.scale[:, None] * shift[:2])
+    place = camera.translation + shift
+    return Camera.from_pinhole(camera.focal, place, camera.size, camera.principal)
 
 
 def seen_camera(translation: Tensor, size: tuple[int, int] | None, name: str) -> Camera:
@@ -181,8 +206,8 @@ def spread(params: SmplParams, frames: Sequence[int], total: int) -> SmplParams:
     after = np.searchsorted(known, every).clip(0, len(known) - 1)
     before = (after - 1).clip(0)
     nearest = np.where(every - known[before] < known[after] - every, before, after)
-    held = params.select(torch.from_numpy(nearest))
-    seen = torch.from_numpy(known[nearest] == every)
+    held = params.select(torch.from_numpy(nearest).to(params.pose.device))
+    seen = torch.from_numpy(known[nearest] == every).to(params.valid.device)
     return replace(held, valid=held.valid & seen, confidence=held.confidence * seen[:, None])
 
 

@@ -23,6 +23,7 @@ from .assemble import (
     Size,
     guess_up,
     imagined_camera,
+    keep_pelvis,
     motion,
     pinhole,
     seen_camera,
@@ -34,6 +35,7 @@ ROOT_KEYS = ("global_orient", "root_orient")
 BODY_KEYS = ("body_pose", "pose_body")
 TRANSLATION_KEYS = ("transl", "trans", "translation")
 LENS_KEYS = ("K_fullimg", "cam_int", "intrinsics", "K")
+RATE_KEYS = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
 _MODELS = {21: "smplx", 23: "smpl"}  # joints below the root
 
 
@@ -90,7 +92,7 @@ def _inside(
     """A body in the frame of the camera that saw it."""
     root, joints, shape, model = _poses(data, inside.get("global_orient"))
     translation = rows(inside.get("transl"), "the translation", 3, len(root))
-    camera = _camera(lens, translation, name, size)
+    camera = keep_pelvis(_camera(lens, translation, name, size), model, body)
     return motion(torch.cat([root, joints], 1), shape, model, camera, _fps(data), body)
 
 
@@ -141,5 +143,5 @@ def _is_lens(matrix: object) -> bool:
 
 
 def _fps(data: dict) -> float:
-    given = first(data, "mocap_framerate", "mocap_frame_rate", "fps", "frame_rate")
+    given = first(data, *RATE_KEYS)
     return 30.0 if given is None else scalar(given, "the frame rate")

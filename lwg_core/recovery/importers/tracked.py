@@ -27,6 +27,7 @@ from .assemble import (
     Size,
     by_presence,
     check_extent,
+    keep_pelvis,
     motion,
     pinhole,
     seen_camera,
@@ -123,7 +124,7 @@ def _phalp_track(ident: int, seen: dict, total: int, size: tuple, body) -> SmplP
         [rotations(root, "global_orient", (1,)), rotations(joints, "body_pose", (23,))], 1
     )
     eyes = torch.stack([eye for _, eye in seen.values()])
-    camera = pinhole(eyes, PHALP_FOCAL * max(size), size)
+    camera = keep_pelvis(pinhole(eyes, PHALP_FOCAL * max(size), size), "smpl", body)
     params = motion(pose, betas, "smpl", camera, body=body, track=ident)
     return spread(params, list(seen), total)
 
@@ -163,6 +164,7 @@ def _read_people(data: dict, camera_of, body: BodyModel | None) -> tuple[SmplPar
         betas = first(person, *_SHAPE_KEYS)
         betas = None if betas is None else numbers(betas, f"person {key}: betas")
         camera, wrong = camera_of(person, len(pose))
+        camera = keep_pelvis(camera, "smpl", body)
         params = motion(pose, betas, "smpl", camera, body=body, track=ident)
         if wrong is not None:
             params = replace(params, valid=~wrong, confidence=params.confidence * ~wrong[:, None])

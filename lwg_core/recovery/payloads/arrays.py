@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ...body.params import SmplParams
 from ...errors import InputError
 
 LARGEST = 200_000_000  # numbers: an hour of one person's surface is less
@@ -115,8 +113,10 @@ def link(found: list[Tensor], gate: float) -> Tensor:
     for frame, places in enumerate(found):
         taken: set[int] = set()
         if len(last) and len(places):
-            apart = torch.cdist(last, places).clamp(max=1e30)
-            for row, column in zip(*linear_sum_assignment(apart.numpy()), strict=True):
+            apart = torch.cdist(last, places)
+            # At the gate it costs the same to leave both alone: nobody moves to suit a stranger.
+            cost = apart.clamp(max=gate).numpy()
+            for row, column in zip(*linear_sum_assignment(cost), strict=True):
                 if apart[row, column] <= gate:
                     rows[row][frame] = int(column)
                     last[row] = places[column]
@@ -127,14 +127,3 @@ def link(found: list[Tensor], gate: float) -> Tensor:
             rows[-1][frame] = index
         last = torch.cat([last, places[fresh]])
     return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), len(found))
-
-
-def spread_frames(params: SmplParams, seen: Tensor, total: int) -> SmplParams:
-    """Frames ``seen`` as a clip of ``total`` frames; the others borrow the nearest, not valid."""
-    if len(seen) == total:
-        return params
-    apart = (torch.arange(total)[:, None] - seen).abs()
-    nearest = apart.argmin(1).to(params.pose.device)
-    here = (apart.amin(1) == 0).to(params.pose.device)
-    params = params.select(nearest)
-    return replace(params, valid=params.valid & here, confidence=params.confidence * here[:, None])

@@ -17,6 +17,7 @@ from ...body.model import BodyModel
 from ...body.params import SmplParams
 from ...body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from ...errors import InputError
+from ..importers.assemble import spread
 from ..kinematics import fold
 from ..labels import joint_confidence
 from ..point_targets import PointTargets
@@ -24,7 +25,7 @@ from ..projection import stacked_regressor
 from ..solver import Bodies
 from ..surface_fit import Surfaces, fit_surfaces, spread_vertices, surface_distance
 from ..targets3d import fit_points, moved_camera
-from .arrays import link, spread_frames
+from .arrays import link
 from .mhr_payload import Lens, Person, indexes, read_mhr, read_person
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def import_mhr(
     """One SmplParams of all frames per person, with the payload's pinhole camera.
 
     size: (height, width) of the image to be used with it; None = the payload's own.
-    fps: used where the payload does not say. progress: called with (frames done, frames in all).
+    fps: used where the payload does not say. progress: called with (steps done, steps in all).
     """
     frames, faces, own_size, rate = read_mhr(payload)
     fps = fps if rate is None else rate
@@ -76,20 +77,18 @@ def import_mhr(
         [people[t][i] if i >= 0 else None for t, i in enumerate(row)]
         for row in _follow(people, lens).tolist()
     ]
-    result: list[SmplParams] = []
-    for chain in chains:
-        if not any(chain):
-            continue
-        before = sum(len(r) for r in result)
+    chains = [chain for chain in chains if any(chain)]
+    result = []
+    for track, chain in enumerate(chains):
 
-        def report(done: int, of: int, before: int = before) -> None:
+        def report(done: int, of: int, track: int = track) -> None:
             if progress is not None:
-                progress(before + done, of * sum(any(c) for c in chains))
+                progress(track * of + done, len(chains) * of)
 
         params = _import_track(chain, faces, lens, body, report)
         if size is not None and size != lens.size:
             params = replace(params, camera=params.camera.resize(size))
-        result.append(replace(params, fps=fps, track=len(result)))
+        result.append(replace(params, fps=fps, track=track))
     return tuple(result)
 
 
@@ -110,7 +109,9 @@ def _import_track(
     weight = torch.tensor([float(i is not None) for i in FROM_MHR70])[: len(regressor)]
     weight = weight.expand(len(people), -1).to(device)
     pixels = camera.project(points)[..., :2]
-    fit = fit_points(points, weight, regressor, body)
+    fit = fit_points(
+        points, weight, regressor, body, progress=lambda done, of: progress(done, 2 * of)
+    )
     params, place, off = fit.params, fit.place, fit.error
     if people[0].vertices is not None:
         targets = PointTargets(fold(body, regressor), points / fit.scale, weight)
@@ -126,11 +127,13 @@ def _import_track(
         params = replace(params, pose=matrix_to_axis_angle(bodies.rotations), betas=bodies.betas[0])
     height, width = lens.size
     inside = (pixels >= 0).all(-1) & (pixels < pixels.new_tensor([width, height])).all(-1)
+    valid = params.valid & (off <= FAR)
+    confidence = joint_confidence(torch.where(inside, weight, OUTSIDE * weight))
     params = replace(
         params,
         camera=moved_camera(camera, place, fit.scale),
-        confidence=joint_confidence(torch.where(inside, weight, OUTSIDE * weight)),
-        valid=params.valid & (off <= FAR),
+        confidence=confidence * valid[:, None],
+        valid=valid,
     )
     log.info(
         "a person in %d of %d frames, %.1f mm from the given body on average",
@@ -139,7 +142,7 @@ def _import_track(
     far = seen[(~params.valid).cpu()].tolist()
     if far:
         log.warning("no body comes near the given one in frames %s", far[:10])
-    return spread_frames(params, seen, len(chain))
+    return spread(params, seen.tolist(), len(chain))
 
 
 def _lay_on_surfaces(
@@ -170,7 +173,7 @@ def _lay_on_surfaces(
         pose = matrix_to_axis_angle(chosen.rotations)
         laid = body.vertices(pose, chosen.betas)[:, measured] + place[:, None]
         parts.append((*chosen.tensors, place, surface_distance(laid, part)))
-        progress(frames[-1] + 1, count)
+        progress(count + frames[-1] + 1, 2 * count)
     *fields, place, off = (torch.cat(t) for t in zip(*parts, strict=True))
     return Bodies(*fields), place, off
 

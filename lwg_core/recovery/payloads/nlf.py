@@ -22,9 +22,10 @@ from ...body.model import BodyModel
 from ...body.params import JOINT_NAMES, SmplParams
 from ...errors import InputError
 from ...render.camera import Camera
+from ..importers.assemble import spread
 from ..projection import stacked_regressor
 from ..targets3d import fit_points
-from .arrays import LONGEST, link, spread_frames, to_tensor
+from .arrays import LONGEST, link, to_tensor
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def import_nlf(
         points = torch.stack([people[t][row[t]] for t in seen.tolist()])
         params = _import_track(points, body, size, fov, progress)
         params = replace(params, fps=fps, track=len(result))
-        result.append(spread_frames(params, seen, len(row)))
+        result.append(spread(params, seen.tolist(), len(row)))
     return tuple(result)
 
 
@@ -223,5 +224,5 @@ def _people(frame: object, number: int) -> Tensor:
     if len(joints) > 1000:
         raise InputError(f"{name} claims {len(joints):,} persons")
     whole = torch.isfinite(joints).flatten(1).all(1) & (joints != 0).flatten(1).any(1)
-    spread = (joints - joints.mean(1, keepdim=True)).abs().flatten(1).amax(1)
-    return joints[whole & (spread > 0)]
+    reach = (joints - joints.mean(1, keepdim=True)).abs().flatten(1).amax(1)
+    return joints[whole & (reach > 0)]

@@ -17,17 +17,15 @@ from ...body.model import BodyModel
 from ...body.params import SmplParams
 from ...errors import InputError
 from ...render.camera import Camera
-from ..importers.assemble import weak
-from ..importers.smpl_params import read_smpl_dict
+from ..importers.assemble import keep_pelvis, spread, weak
+from ..importers.smpl_params import RATE_KEYS, TRANSLATION_KEYS, read_smpl_dict
 from ..kinematics import forward
 from ..point_targets import joint_table
-from .arrays import frame_rate, need_mapping, spread_frames, to_tensor
-from .smpl_payload import COUNTS, FORM, JOINT_KEYS, PLACE_KEYS, flat, persons
+from .arrays import frame_rate, need_mapping, to_tensor
+from .smpl_payload import COUNTS, FORM, JOINT_KEYS, flat, persons
 
 log = logging.getLogger(__name__)
 
-# Rest pelvis of the mean bodies, metres: it is what a translation of theirs is measured from.
-PELVIS = {"smpl": (0.0, -0.223, 0.028), "smplx": (0.003, -0.351, 0.012)}
 SHAPE_SD = 0.03  # metres: how well somebody's joints say our shape
 
 
@@ -36,12 +34,12 @@ def import_smpl_payload(
     body: BodyModel,
     size: tuple[int, int] | None = None,
     *,
-    fps: float | None = None,
+    fps: float = 30.0,
 ) -> tuple[SmplParams, ...]:
     """One SmplParams per person.
 
     size: (height, width) of the picture where the payload does not say it.
-    fps: frames per second; None = what the payload says, else 30.
+    fps: frames per second, used where the payload does not say.
     """
     if isinstance(payload, list | tuple):
         people = list(payload)
@@ -58,9 +56,9 @@ def import_smpl_payload(
         name = "SMPL_PARAMS" if len(people) == 1 else f"SMPL_PARAMS of person {number}"
         data = flat(dict(need_mapping(person, name, FORM)), name)
         for part in persons(data, name):
+            if all(part.get(key) is None for key in RATE_KEYS):
+                part["fps"] = frame_rate(fps, "fps")
             params = _import(part, name, body, size)
-            if fps is not None:
-                params = replace(params, fps=frame_rate(fps, "fps"))
             result.append(replace(params, track=len(result)))
     return tuple(result)
 
@@ -69,7 +67,7 @@ def _import(data: dict, name: str, body: BodyModel, size: tuple[int, int] | None
     total = len(data["global_orient"])
     whole = torch.isfinite(data["global_orient"]).flatten(1).all(1)
     whole &= torch.isfinite(data["body_pose"]).flatten(1).all(1)
-    for key in (*PLACE_KEYS, "pred_cam_t", "transl_incam"):
+    for key in (*TRANSLATION_KEYS, "pred_cam_t", "transl_incam"):
         place = data.get(key)
         if isinstance(place, Tensor) and place.ndim and len(place) == total:
             whole &= torch.isfinite(place).flatten(1).all(1)
@@ -80,18 +78,17 @@ def _import(data: dict, name: str, body: BodyModel, size: tuple[int, int] | None
         log.warning("%s: %d of %d frames hold NaN: marked invalid", name, total - len(seen), total)
         data = {k: _pick(v, seen, total) for k, v in data.items()}
     try:
-        params = read_smpl_dict(data, name, body, size)[0]
+        params = read_smpl_dict(data, name, None, size)[0]
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     model = "smpl" if data["body_pose"].shape[1] == 23 else "smplx"
     if "orig_cam" in data:
         params = replace(params, camera=_orig_camera(data["orig_cam"], len(seen), size, name))
     params = params.to(body.v_template.device)
-    if params.betas is None:
+    if params.body_model != body.id:
         params = _with_shape(params, data, name, body)
-        params = replace(params, camera=_shifted(params, model, body))
-    params = replace(params, pose=params.pose.float(), betas=params.betas.float())
-    return spread_frames(params, seen, total)
+        params = replace(params, camera=keep_pelvis(params.camera, model, body, params.betas))
+    return spread(params, seen.tolist(), total)
 
 
 def _with_shape(params: SmplParams, data: dict, name: str, body: BodyModel) -> SmplParams:
@@ -132,19 +129,6 @@ def shape_from_joints(body: BodyModel, joints: Tensor) -> Tensor:
     normal = slope.T @ slope + torch.eye(10).to(like)
     betas = torch.linalg.solve(normal, slope.T @ (trust * (found - bones[0])))
     return betas.clamp(-3, 3)
-
-
-def _shifted(params: SmplParams, model: str, body: BodyModel) -> Camera | None:
-    """Their pelvis stays where it was seen, though ours rests elsewhere."""
-    camera = params.camera
-    if camera is None:
-        return None
-    ours = body.joints_rest(params.betas[None].to(body.v_template))[0, 0]
-    shift = params.pose.new_tensor(PELVIS[model]) - ours.to(params.pose)
-    if camera.focal is None:
-        return replace(camera, center=camera.center + camera.scale[:, None] * shift[:2])
-    place = camera.translation + shift
-    return Camera.from_pinhole(camera.focal, place, camera.size, camera.principal)
 
 
 def _orig_camera(

@@ -19,14 +19,11 @@ from torch import Tensor
 from ...body.rotations import axis_angle_to_matrix
 from ...errors import InputError
 from ..importers.assemble import guess_up
+from ..importers.smpl_params import BODY_KEYS, LENS_KEYS, RATE_KEYS, ROOT_KEYS, TRANSLATION_KEYS
 from .arrays import LARGEST, to_tensor
 
 FORM = "a dictionary of SMPL parameters (global_orient and body_pose, or poses)"
 POSE_KEYS = ("poses", "pose", "pred_pose", "smpl_pose", "smpl_thetas", "thetas", "full_pose")
-ROOT_KEYS = ("global_orient", "root_orient")
-BODY_KEYS = ("body_pose", "pose_body")
-PLACE_KEYS = ("transl", "trans", "translation")
-LENS_KEYS = ("K_fullimg", "cam_int", "intrinsics", "K")
 JOINT_KEYS = ("joints3d", "smpl_j3d", "pred_joints", "joints")
 COUNTS = (22, 24, 52, 55)
 SHORTEST_LENS = 10.0  # px: below it a "lens" is a placeholder such as the identity
@@ -37,16 +34,17 @@ def flat(data: dict, name: str) -> dict:
     """One level of CPU tensors: the camera's version where there is one, else the world's."""
     inside, world = (data.get(k) for k in ("incam", "global"))
     if isinstance(inside, Mapping) or isinstance(world, Mapping):
-        lens = {k: data[k] for k in (*LENS_KEYS, "img_width", "img_height", "fps") if k in data}
+        outer = (*LENS_KEYS, *RATE_KEYS, "img_width", "img_height")
+        lens = {k: data[k] for k in outer if k in data}
         world = dict(world) if isinstance(world, Mapping) else dict(inside)
         if isinstance(inside, Mapping) and not _repeats(inside, world):
             for key in ROOT_KEYS:
                 if key in inside:
                     world["global_orient_incam"] = inside[key]
-            for key in PLACE_KEYS:
+            for key in TRANSLATION_KEYS:
                 if key in inside:
                     world["transl_incam"] = inside[key]
-            world |= {k: v for k, v in inside.items() if k not in (*ROOT_KEYS, *PLACE_KEYS)}
+            world |= {k: v for k, v in inside.items() if k not in (*ROOT_KEYS, *TRANSLATION_KEYS)}
             if "global_orient" not in world:
                 world["global_orient"] = inside.get("global_orient")
         data = {**lens, **world}
@@ -133,7 +131,7 @@ def _camera_keys(data: dict) -> dict:
         lens = data.get(key)
         if isinstance(lens, Tensor) and not float(lens.flatten()[0]) >= SHORTEST_LENS:
             del data[key]
-    place = _first(data, PLACE_KEYS)
+    place = _first(data, TRANSLATION_KEYS)
     seen = any(k in data for k in (*LENS_KEYS, "focal_length"))
     if "global_orient_incam" in data and "transl_incam" not in data:
         data["global_orient"] = data.pop("global_orient_incam")

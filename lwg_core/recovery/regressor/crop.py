@@ -14,6 +14,7 @@ covers, as in the networks' training. ``windows(..., official=True)`` is the cod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -96,8 +97,8 @@ def windows(boxes: Tensor, size: tuple[int, int], official: bool = False) -> Win
     return Windows(factor, start, size, not official)
 
 
-def crop(images: Tensor, where: Windows) -> Tensor:
-    """Cut T pictures (T, 3, H, W) in [-1, 1] -> (T, 3, 224, 224) in 0..1, black outside."""
+def crop(images: Tensor | Sequence[Tensor], where: Windows) -> Tensor:
+    """Cut T pictures (3, H, W) in [-1, 1] -> (T, 3, 224, 224) in 0..1, black outside."""
     cut = []
     for image, factor, start in zip(images, where.factor, where.start, strict=True):
         across, columns = axis_weights(image.shape[2], *factor[:1], *start[:1], where.antialias)

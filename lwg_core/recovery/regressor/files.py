@@ -7,6 +7,7 @@ file of several gigabytes that belongs to another program is refused at once, wh
 from __future__ import annotations
 
 import io
+import lzma
 import pickletools
 import zipfile
 import zlib
@@ -23,6 +24,7 @@ from ...weights import DAMAGED, check_finite, checkpoint_kind, listing, read_sta
 from .network import Regressor, RegressorConfig
 
 LOOKED_AT = 1 << 24  # bytes of names; HMR2's file has less than one
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 PICKLES = 4  # at the start of a file in the old format: magic, protocol, system, content
 WHERE_TO_GET = (
     "spin_ckpt.pth of iPERCore's checkpoints (folder pose3d), or model_checkpoint.pt of SPIN"
@@ -119,7 +121,7 @@ def key_names(path: Path) -> list[str]:
                     return _strings(file.read(LOOKED_AT), 1)
         with open(path, "rb") as file:
             return _strings(file.read(LOOKED_AT), PICKLES)
-    except (SafetensorError, OSError, zipfile.BadZipFile, zlib.error, StopIteration, *DAMAGED):
+    except (SafetensorError, OSError, StopIteration, *BROKEN_ZIP, *DAMAGED):
         return []
 
 

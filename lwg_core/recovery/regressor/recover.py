@@ -5,8 +5,10 @@ boxes -> recover_images -> onto_body -> refine (where there are keypoints)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,9 +28,27 @@ BATCH = 16  # pictures in the network at once
 Progress = Callable[[int, int], None]
 
 
+class Pictures(Protocol):
+    """T pictures (3, H, W) in [-1, 1] that are read one after the other, as ``clips.Clip``.
+
+    size: (height, width).
+    """
+
+    size: tuple[int, int]
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Tensor]: ...
+
+
+def picture_size(images: Tensor | Pictures) -> tuple[int, int]:
+    """(height, width)"""
+    return (images.shape[2], images.shape[3]) if isinstance(images, Tensor) else images.size
+
+
 def recover_person(
     regressor: Regressor,
-    images: Tensor,
+    images: Tensor | Pictures,
     body: BodyModel,
     masks: Tensor | None = None,
     keypoints: Keypoints | None = None,
@@ -38,14 +58,14 @@ def recover_person(
     fps: float = 30.0,
     device: torch.device | str | None = None,
 ) -> tuple[SmplParams, tuple[str, ...]]:
-    """One person in T pictures (T, 3, H, W) in [-1, 1], on ``body``.
+    """One person in T pictures (T, 3, H, W) in [-1, 1], or read one by one, on ``body``.
 
     masks: (T, 1, H, W) in 0..1 of the person. keypoints: of the same pictures.
     smpl: the SMPL body, so that its shape can be carried over when ``body`` is another one.
     The person is where the keypoints are, or the mask, or fills the picture.
     Returns the parameters and a sentence per frame that is not valid, else "".
     """
-    count, size = len(images), (images.shape[2], images.shape[3])
+    count, size = len(images), picture_size(images)
     seen = torch.ones(count, dtype=torch.bool)
     if keypoints is not None:
         if len(keypoints) != count or keypoints.size != size:
@@ -68,7 +88,7 @@ def recover_person(
 
 def recover_images(
     regressor: Regressor,
-    images: Tensor,
+    images: Tensor | Pictures,
     boxes: Tensor,
     body_id: str = "smpl",
     progress: Progress | None = None,
@@ -76,7 +96,8 @@ def recover_images(
     fps: float = 30.0,
     device: torch.device | str | None = None,
 ) -> SmplParams:
-    """One person in T pictures (T, 3, H, W) in [-1, 1], with cameras of the whole pictures.
+    """One person in T pictures (T, 3, H, W) in [-1, 1], or read one by one, with cameras of the
+    whole pictures.
 
     boxes: (T, 4) left, top, right, bottom px around the person.
     body_id: the body model that the betas belong to. One shape is kept for all pictures.
@@ -84,19 +105,18 @@ def recover_images(
     device: where the network runs, None = where it is.
     Frames in which the network's camera makes no sense are not ``valid``.
     """
-    if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(boxes):
-        raise InputError(
-            f"images must be (T, 3, H, W) with one box each; got {tuple(images.shape)} and "
-            f"{len(boxes)} boxes"
-        )
-    where = windows(boxes, (images.shape[2], images.shape[3]))
+    if isinstance(images, Tensor) and (images.ndim != 4 or images.shape[1] != 3):
+        raise InputError(f"images must be (T, 3, H, W); got {tuple(images.shape)}")
+    if len(images) != len(boxes):
+        raise InputError(f"images must have one box each; got {len(images)} and {len(boxes)} boxes")
+    where = windows(boxes, picture_size(images))
     device = device or regressor.init_cam.device
-    found = []
+    found, pictures = [], iter(images)
     for frames in torch.arange(len(images)).split(BATCH):
-        crops = crop(images[frames], where.select(frames))
+        crops = crop(list(islice(pictures, len(frames))), where.select(frames))
         with torch.no_grad():
             prediction = regressor(network_input(crops.to(device)))
-        found.append([t.to(images.device) for t in prediction.tensors])
+        found.append([t.to(crops.device) for t in prediction.tensors])
         if progress is not None:
             progress(int(frames[-1]) + 1, len(images))
     cameras, rotations, betas = (torch.cat(parts) for parts in zip(*found, strict=True))

@@ -23,9 +23,9 @@ from ..kinematics import LinearPoints, fold
 from ..labels import joint_confidence
 from ..priors import range_of_motion
 from ..projection import stacked_regressor
-from ..solver import Bodies, Evidence, Pull, minimise
+from ..solver import Bodies, Evidence, Pull
+from ..targets3d import in_chunks
 
-CHUNK = 64  # frames at once: about 100 MB
 STEPS = 15
 OUTLIER = 6.0
 POSE_SD = 0.26  # radians: what the network's joint rotations may be off
@@ -86,14 +86,15 @@ def refine(
     pixels[good] *= solved.log_scale.exp()
     shift[good] = solved.shift
     camera = Camera(pixels, middle + scale[:, None] * shift, keypoints.size, pixels * distance)
+    valid = torch.tensor([not message for message in messages], device=pose.device)
     refined = replace(
         params,
         pose=pose,
         betas=solved.betas[0].to(pose),
         body_model=body.id,
         camera=camera.to(pose.device),
-        confidence=confidence,
-        valid=torch.tensor([not message for message in messages], device=pose.device),
+        confidence=confidence * valid[:, None],
+        valid=valid,
     )
     return refined, tuple(messages)
 
@@ -109,18 +110,14 @@ def _solve(
     each has its own shape gives the median that all take in the second."""
     motion = range_of_motion(table.offset.dtype, table.offset.device)
     rounds = (True,) if alone else (True, False)
-    done, frames = 0, torch.arange(len(start), device=start.betas.device)
-    for own_shape in rounds:
-        bodies, energies = [], []
-        for part in frames.split(CHUNK):
-            held, begun = evidence.select(part), start.select(part)
-            body, energy = minimise(table, motion, held, begun, STEPS, 0.01, own_shape)
-            bodies.append(body)
-            energies.append(energy)
-            done += len(part)
+    for number, own_shape in enumerate(rounds):
+
+        def report(done: int, frames: int, number: int = number) -> None:
             if progress is not None:
-                progress(done, len(rounds) * len(frames))
-        joined = zip(*(body.tensors for body in bodies), strict=True)
-        solved = Bodies(*(torch.cat(tensors) for tensors in joined))
+                progress(number * frames + done, len(rounds) * frames)
+
+        solved, energy = in_chunks(
+            table, motion, evidence, start, STEPS, 0.01, own_shape, progress=report
+        )
         start = replace(start, betas=solved.betas.median(0).values.expand(len(start), 10))
-    return solved, torch.cat(energies)
+    return solved, energy

@@ -33,7 +33,8 @@ def onto_body(params: SmplParams, body: BodyModel, smpl: BodyModel | None = None
     """A recovered person on another body model, in the same place of the same pictures.
 
     params: with a camera. smpl: the model that its betas belong to, where there is one.
-    Joints of bones that end outside the picture get a confidence of zero.
+    Joints of bones that end outside the picture, and all in frames that are not valid, get a
+    confidence of zero.
     """
     if params.body_model == body.id:
         moved = params
@@ -45,7 +46,8 @@ def onto_body(params: SmplParams, body: BodyModel, smpl: BodyModel | None = None
                 f"the parameters belong to body model {params.body_model!r}; got {smpl.id!r}"
             )
         moved = _refitted(params, body, smpl)
-    return replace(moved, confidence=moved.confidence * _in_picture(moved, body))
+    seen = _in_picture(moved, body) * moved.valid[:, None]
+    return replace(moved, confidence=moved.confidence * seen)
 
 
 def _refitted(params: SmplParams, body: BodyModel, smpl: BodyModel) -> SmplParams:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..body.model import PART_NAMES, BodyModel
-from ..body.params import JOINT_NAMES, SmplParams
+from .model import PART_NAMES, BodyModel
+from .params import JOINT_NAMES, SmplParams
 
 LEAST = 0.1  # confidence of a joint below which its bone was not seen
 GUESSED, SURE = 0.25, 0.75  # share of a vertex that must hang on seen joints: none of it, all of it
