@@ -19,7 +19,21 @@ from ..body.params import SmplParams
 from ..body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from ..errors import InputError
 from .contact import find_feet
-from .turning import find_pivot, fitting_zoom, pivot_pixel, placed, places, turn_scene, zoomed
+from .turning import (
+    Box,
+    find_pivot,
+    move_inside,
+    picture_box,
+    pivot_pixel,
+    placed,
+    places,
+    turn_scene,
+    zoom_about,
+    zoom_anywhere,
+    zoom_box,
+    zoomed,
+)
+from .window import person_box
 
 POSES = ("own", "T-pose", "A-pose")
 MOST_FRAMES = 100_000
@@ -81,8 +95,8 @@ def novel_view(
     pose: "own", or an upright "T-pose" or "A-pose" on the ground where the person stands.
     front: views count from the person's front, not from the picture's view.
     zoom: enlargement about the person's middle. Without one, a person who would leave the picture
-        is made as much smaller, in all frames alike, as it takes to stay inside; as far outside as
-        the person is already counts as inside.
+        is made as much smaller, in all frames alike, as it takes to stay inside (a clip is moved,
+        too); as far outside as the person is in the first frame counts as inside.
     Returns max(T, V) frames with the body, the lens and the picture of ``params``.
     """
     _check(params, body)
@@ -105,9 +119,12 @@ def novel_view(
         start = start.select([0] * frames)
     seen = turn_scene(start, body, view.expand(frames, 3, 3), pivot)
     anchor = pivot_pixel(start.camera, pivot)
-    return zoomed(
-        seen, anchor, zoom if zoom != 1 else fitting_zoom(seen, params, body, anchor, offsets)
-    )
+    if zoom != 1:
+        return zoomed(seen, anchor, zoom)
+    inside, box = picture_box(params.select([0]), body, offsets), person_box(seen, body, offsets)
+    if len(params) == 1:
+        return zoomed(seen, anchor, zoom_about(box, inside, anchor))
+    return _framed(seen, anchor, zoom_anywhere(box, inside), box, inside)
 
 
 def bullet_time(
@@ -140,7 +157,8 @@ def bullet_time(
     pivot = find_pivot(target, body, offsets, frame)
     seen = turn_scene(target.select(index), body, view, pivot)
     anchor = pivot_pixel(target.camera, pivot)
-    return zoomed(seen, anchor, fitting_zoom(seen, target, body, anchor, offsets))
+    inside, box = picture_box(target, body, offsets), person_box(seen, body, offsets)
+    return zoomed(seen, anchor, zoom_about(box, inside, anchor))
 
 
 def multi_view(
@@ -158,8 +176,16 @@ def multi_view(
     views = [view_rotation(float(yaw), pitch).to(target.pose) for yaw in yaws]
     seen = [turn_scene(target, body, view.expand(len(target), 3, 3), pivot) for view in views]
     anchor = pivot_pixel(target.camera, pivot)
-    zoom = min(fitting_zoom(one, target, body, anchor, offsets) for one in seen)
-    return tuple(zoomed(one, anchor, zoom) for one in seen)
+    inside = picture_box(target.select([0]), body, offsets)
+    boxes = [person_box(one, body, offsets) for one in seen]
+    zoom = min(zoom_anywhere(box, inside) for box in boxes)
+    return tuple(
+        _framed(one, anchor, zoom, box, inside) for one, box in zip(seen, boxes, strict=True)
+    )
+
+
+def _framed(seen: SmplParams, anchor: Tensor, zoom: float, box: Box, inside: Box) -> SmplParams:
+    return move_inside(zoomed(seen, anchor, zoom), zoom_box(box, anchor, zoom), inside)
 
 
 def _check(params: SmplParams, body: BodyModel) -> None:

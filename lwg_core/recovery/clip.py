@@ -7,7 +7,8 @@
 4. One shape for all. Frames that no body explains count as missing; missing frames start between
    their neighbours.
 5. Rounds of fitting pulled towards the bodies' own average over time, so that movement in depth,
-   which no single frame shows, becomes as calm as what is seen.
+   which no single frame shows, becomes as calm as what is seen. Each limb is averaged as long as
+   its movement in the picture allows (``windows``), and once more at the end.
 
 All times are seconds, so the frame rate does not matter; only gaps are counted in frames.
 """
@@ -22,20 +23,21 @@ import torch
 from torch import Tensor
 
 from .kinematics import forward
-from .smoothing import best_path, between, local_line, smooth_rotations
+from .smoothing import best_path, between, local_line
 from .solver import Bodies, Evidence, Pull, linearise
 from .start import FINAL_OUTLIER, hypotheses, pixel_scale
 from .swaps import mend_frames, mend_over_time
 from .view import CHUNK, View, join
+from .windows import average, average_rotations, limb_windows, point_window
 
 POINT_SECONDS = 0.045  # sigma of the smoothing of keypoints
 STRAY, LIVELY = 0.12, 30.0  # metres and m/s^2: how far a point may be from where others expect it
 KEPT = 4  # bodies per frame that compete
 STILL, SPEED = 0.03, 1.6  # metres and m/s, RMS over joints: steps of the path that cost one
 ROUNDS, STEPS = 3, 4
-PULL, PULL_SECONDS = 0.07, 0.05  # radians, and sigma of the average that it pulls to
+PULL = 0.07  # radians that a frame may be off its average over time
 BLIND = 0.03  # radians: the same in frames without a body of their own
-FINAL_SECONDS = 0.018  # sigma of the last smoothing
+TRUNK = (2, 5, 8, 11)  # shoulders and hips, which show how the person moves as a whole
 SCALE_SECONDS = 0.5
 SHAPE_FRAMES = 3.0  # frames of a clip err alike: together they speak like at most this many
 REJECTED = 8.0  # energy per seen keypoint above which a body is not to be trusted
@@ -190,14 +192,21 @@ def _refine(
     )  # fmt: skip
     own = found[:, None].to(scale).expand(-1, 24)
     precision = torch.where(found, PULL**-2, BLIND**-2)[:, None].to(scale).expand(-1, 24)
+    seen = raw.weight * (calm.weight > 0) * found[:, None]
+    limbs = limb_windows(raw.points, seen, fps)
+
+    def averaged(weight: Tensor) -> Tensor:
+        turns = bodies.rotations
+        return average_rotations(view.table, turns, betas, weight, limbs, fps, POINT_SECONDS)
+
     for _ in range(ROUNDS):
-        average = smooth_rotations(bodies.rotations, own.clamp_min(0.05), PULL_SECONDS * fps)
-        evidence = replace(
-            calm.evidence(scale, bodies), outlier=FINAL_OUTLIER, terms=(Pull(average, precision),)
-        )
+        pull = Pull(averaged(own.clamp_min(0.05)), precision)
+        evidence = replace(calm.evidence(scale, bodies), outlier=FINAL_OUTLIER, terms=(pull,))
         bodies, _ = view.solve(evidence, bodies, STEPS)
-    calmed = smooth_rotations(bodies.rotations, torch.ones_like(own), FINAL_SECONDS * fps)
-    bodies = replace(bodies, rotations=calmed)
+    placed = torch.cat([bodies.log_scale[:, None], bodies.shift], 1)
+    whole = point_window(raw.points[:, TRUNK], seen[:, TRUNK], fps).expand(-1, 3)
+    placed = average(placed, torch.ones_like(placed), whole, fps, POINT_SECONDS)
+    bodies = Bodies(averaged(torch.ones_like(own)), betas, placed[:, 0], placed[:, 1:])
     return ClipFit(bodies, scale, label, found)
 
 

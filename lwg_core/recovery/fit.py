@@ -145,7 +145,8 @@ def fit_keypoints(
     if clip:
         filled = fill_gaps(params)
         params = replace(filled, pose=torch.where(bridged[:, None, None], params.pose, filled.pose))
-    messages = _messages(keypoints, usable, energy, limit, label, params.valid, own)
+    away = bodies.rotations[:, 0, 2, 2] > 0
+    messages = _messages(keypoints, usable, energy, limit, label, away, params.valid, own)
     # Frames without a body of their own borrow the nearest one's, so that a clip stays a clip.
     if own.any():
         index = own.nonzero().flatten()
@@ -258,6 +259,7 @@ def _messages(
     energy: Tensor,
     limit: float,
     label: Tensor,
+    away: Tensor,
     valid: Tensor,
     own: Tensor,
 ) -> tuple[str, ...]:
@@ -267,7 +269,10 @@ def _messages(
     for frame, value in enumerate(energy.tolist()):
         if own[frame]:
             swap = int(label[frame])
-            messages.append(f"left and right {describe(swap)} were swapped: mended" if swap else "")
+            message = f"left and right {describe(swap)} were swapped: mended" if swap else ""
+            if swap and away[frame]:
+                message += ", and the body faces away from the camera"
+            messages.append(message)
             continue
         if not usable[frame]:
             reason = (

@@ -35,6 +35,10 @@ FACING = 0.5  # cosine of the head's forward axis with the direction to or from 
 # Over time: how far a point may move between frames (metres, metres per second), the most that one
 # jump says, the price of a frame with an exchange, and of going against what a frame told.
 STILL, SPEED, MOST, EXCHANGED, AGAINST = 0.1, 4.0, 4.0, 1.0, 6.0
+# The most that a point says which only one of the two labels brings together with its neighbour in
+# time: before and after together less than a frame's price, as a point missed on the left, then on
+# the right, is chance.
+UNSEEN = 0.45
 
 
 def orders(count: int) -> Tensor:
@@ -101,11 +105,14 @@ def mend_frames(
         weight=changed.weight.gather(1, order),
     )
     others, other_energy = hypotheses(table, motion, changed, keep)
+    number = torch.arange(len(frame), device=frame.device) * keep
+    away, _ = _wrong_face(table, changed, others.select(other_energy.argmin(1) + number))
+    asked = other_energy.amin(1) + FACE_SEEN * away
     origin = torch.arange(count, device=frame.device)
     rows = zip(frame.tolist(), tried.tolist(), limit.tolist(), strict=True)
     for number, (at, choice, most_energy) in enumerate(rows):
-        value = other_energy[number].amin()
-        best_yet = torch.inf if label[at] == 0 else other_energy[origin[at] - count].amin()
+        value = asked[number]
+        best_yet = torch.inf if label[at] == 0 else asked[origin[at] - count]
         if value < min(most_energy, best_yet):
             origin[at], label[at] = count + number, choice
     pick = (origin[:, None] * keep + torch.arange(keep, device=frame.device)).flatten()
@@ -156,6 +163,9 @@ def mend_over_time(
         both = torch.stack([seen, seen[:, table[1 << bit]]], 1)[:, :, members]
         jump = (pair[1:, None] - pair[:-1, :, None]).norm(dim=-1) / reach[:, None, None, None]
         known = both[1:, None] & both[:-1, :, None]
-        jump = torch.where(known, jump.square().clamp_max(MOST), MOST / 2)
+        other = [members.index(MIRRORED[member]) for member in members]
+        count = known.int() + known[..., other]
+        limit = torch.where(count == count.flip(2), MOST, UNSEEN)
+        jump = torch.where(known, jump.square().minimum(limit), UNSEEN)
         label[index] += best_path(price, jump.sum(-1)) << bit
     return label

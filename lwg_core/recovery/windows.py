@@ -25,6 +25,7 @@ from .smoothing import local_line, nearest_rotation
 WINDOWS = tuple(0.03 * 1.5**step for step in range(6))  # 0.03 to 0.23 s
 AROUND = 0.25  # sigma of the time over which predictions are judged, seconds
 EQUAL = 1.02  # squared errors of predictions up to this ratio are equal: the wider window is taken
+SHARE = 1 / 3  # of a clip: no window is wider, as few frames predict each other equally badly
 EASE = 0.08  # sigma of the change from one window to another, seconds
 
 TRUNK = (
@@ -127,6 +128,9 @@ def _widest(missed: Tensor, mass: Tensor, fps: float) -> Tensor:
     error = torch.where(mass > 1e-3, missed / mass.clamp_min(1e-3), torch.inf)
     limit = EQUAL * error.amin(0)
     last = len(WINDOWS) - 1
+    longest = SHARE * len(error[0]) / fps
+    allowed = sum(window <= longest for window in WINDOWS)
+    error[max(1, allowed) :] = torch.inf
     index = torch.arange(last + 1, device=error.device)[:, None, None]
     top = torch.where((error <= limit) & error.isfinite(), index, 0).amax(0)
     here, beyond = (error.gather(0, k[None])[0] for k in (top, (top + 1).clamp_max(last)))

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 METADATA_KEY = "lwg_personalized"
 MOST_STEPS = 10_000
 MATTE_HOLD = 2.0
-BLEND = {1: 0.35, 2: 0.3}
+BLEND = {1: 0.25, 2: 0.3}
 
 Progress = Callable[[int, int, float, Tensor], None]
 

@@ -13,7 +13,7 @@ from lwg_core.body.params import JOINT_NAMES, SmplParams
 from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from lwg_core.errors import InputError
 from lwg_core.recovery.fit import fit_keypoints
-from lwg_core.recovery.keypoints import KEYPOINT_NAMES, Keypoints
+from lwg_core.recovery.keypoints import KEYPOINT_NAMES, MIRRORED, Keypoints
 from lwg_core.recovery.outline import outline_of
 from lwg_core.recovery.priors import range_of_motion
 from lwg_core.recovery.projection import project_keypoints
@@ -21,6 +21,7 @@ from lwg_core.recovery.solver import Bodies, Pull
 from lwg_core.recovery.swaps import ARMS, EVERYTHING, LEGS, describe, mend_over_time, orders
 from lwg_core.render.camera import Camera
 from lwg_core.render.raster import rasterize, silhouette
+from lwg_core.synthetic.motions import motion
 
 SIZE = (512, 512)
 
@@ -108,6 +109,21 @@ def test_the_frame_rate_does_not_matter(stick_body, fitted):
     assert _error(stick_body, fit.params, twice).mean() < 0.06
 
 
+@pytest.mark.parametrize("name", ["walk", "squat"])
+def test_calm_movement_stays_calm(name):
+    """With the little that runs need, noise would be eight times as lively as a squat."""
+    body, clip = open_body(), motion(name)
+    truth = clip.select(torch.arange(48) % len(clip))
+    turned = axis_angle_to_matrix(torch.tensor([0.0, 0.8, 0.0]))
+    root = axis_angle_to_matrix(truth.pose[:, 0]) @ turned
+    pose = torch.cat([matrix_to_axis_angle(root)[:, None], truth.pose[:, 1:]], 1)
+    scale = torch.full((48,), 210.0)
+    camera = Camera(scale, torch.tensor([[256.0, 230.0]]).repeat(48, 1), SIZE, scale * 5)
+    truth = SmplParams(pose, torch.zeros(10), body.id, camera, fps=clip.fps)
+    fit = fit_keypoints(_seen(body, truth, 3.0), body, fps=clip.fps)
+    assert abs(_liveliness(body, fit.params) / _liveliness(body, truth) - 1) < 0.4
+
+
 def test_gaps(stick_body):
     run = _run(stick_body, 36)
     seen = _seen(stick_body, run, 1.0)
@@ -165,6 +181,28 @@ def test_frames_that_told_settle_the_others():
     told[:] = -1
     told[12] = ARMS  # one false alarm is outvoted
     assert (mend_over_time(points, weight, present, 30.0, told) & ARMS == 0).all()
+
+
+def test_points_missed_by_turns_are_no_exchange():
+    """Limbs that lie on each other, seen now on the left, now on the right."""
+    points = torch.zeros(20, 24, 2)
+    points[..., 1] = torch.arange(24.0) / 10
+    mirrored = torch.tensor(MIRRORED)
+    points = (points + points[:, mirrored]) / 2
+    weight, present = torch.ones(20, 24), torch.ones(20, dtype=torch.bool)
+    weight[::2, KEYPOINT_NAMES.index("left_knee")] = 0
+    weight[1::2, KEYPOINT_NAMES.index("right_knee")] = 0
+    assert (mend_over_time(points, weight, present, 30.0) == 0).all()
+
+
+def test_a_mend_that_turns_its_back_says_so(stick_body):
+    seen = _seen(stick_body, _run(stick_body, 2, heading=math.pi))
+    order = orders(24)[EVERYTHING]
+    swapped = Keypoints(seen.points[:, order], seen.confidence[:, order], SIZE)
+    fit = fit_keypoints(swapped, stick_body, smooth=False)
+    assert all(m.endswith("mended, and the body faces away from the camera") for m in fit.messages)
+    facing = fit_keypoints(seen, stick_body, smooth=False)
+    assert facing.messages == ("", "")
 
 
 def test_labels():
