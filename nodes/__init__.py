@@ -14,6 +14,7 @@ from .personalize import LoadPersonalized, Personalize, SavePersonalized
 from .recovery import ImportBody, RecoverBodyFromKeypoints
 from .regressor import LoadRegressor, RecoverBodyFromImage
 from .source import AddSource
+from .views import BulletTime, NovelView
 
 
 class LiquidWarpingExtension(ComfyExtension):
@@ -36,6 +37,8 @@ class LiquidWarpingExtension(ComfyExtension):
             SaveMotion,
             AddSource,
             ImitateMotion,
+            NovelView,
+            BulletTime,
             ComposeFlow,
             FlowToTensors,
             InpaintBackground,

@@ -210,8 +210,9 @@ class ImitateMotion(io.ComfyNode):
                     "camera",
                     options=list(CAMERA_STRATEGIES),
                     tooltip="travel: the person moves through the picture as in the motion. "
-                    "source: the person stays in place. copy: the motion's own camera, which it "
-                    "must bring.",
+                    "source: the person stays in place. smooth, reference-position: as the "
+                    "official system has them. copy: the motion's own camera. All but source use "
+                    "the camera that the motion brings.",
                 ),
                 body_model_input(),
             ],

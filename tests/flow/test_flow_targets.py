@@ -10,7 +10,7 @@ import torch
 from lwg_core.body.open_body import open_body
 from lwg_core.body.params import SmplParams
 from lwg_core.errors import InputError
-from lwg_core.flow.contact import find_feet, stances, standing, steady
+from lwg_core.flow.contact import find_feet, stances, steady
 from lwg_core.flow.targets import CAMERA_STRATEGIES, imitate
 from lwg_core.render.camera import Camera
 from lwg_core.synthetic.motions import motion, turned
@@ -133,7 +133,8 @@ def test_standing_feet_do_not_slide(source, lens, tall):
 
 def test_a_shaking_camera_does_not_shake_the_feet(source):
     walk, stands = walking()
-    noise = torch.randn(len(walk), 2, generator=torch.Generator().manual_seed(0)) * 1.5
+    noise = torch.randn(2, 1, len(walk) + 4, generator=torch.Generator().manual_seed(0)) * 3
+    noise = torch.nn.functional.avg_pool1d(noise, 5, 1)[:, 0].T
     shaken = replace(walk, camera=replace(walk.camera, center=walk.camera.center + noise))
     slides = [slide(imitate(source, shaken, open_body(), steady_feet=s), stands) for s in (0, 1)]
     assert slides[1] < 0.6 * slides[0]
@@ -146,14 +147,14 @@ def test_the_walk_goes_through_the_picture(source, lens):
     target = imitate(source, walk, open_body())
     way = (target.camera.center[-1] - target.camera.center[0]) / source.camera.scale
     theirs = (walk.camera.center[-1] - walk.camera.center[0]) / walk.camera.scale[0]
-    assert theirs[0].abs() > 1.2
+    assert theirs[0].abs() > 1.0
     assert way[0] == pytest.approx(float(theirs[0]), rel=0.15)
     # Coming closer, it grows as the motion does.
     walk, _ = walking(yaw=0.0, lens=lens)
     growth = imitate(source, walk, open_body()).camera.scale
     theirs = walk.camera.scale
-    assert theirs[-1] / theirs[0] > 1.15
-    assert growth[-1] / growth[0] == pytest.approx(float(theirs[-1] / theirs[0]), rel=0.1)
+    assert theirs[-1] / theirs[0] > 1.08
+    assert growth[-1] / growth[0] == pytest.approx(float(theirs[-1] / theirs[0]), rel=0.05)
 
 
 def test_travel_is_relative_to_the_size_of_the_bodies(source):
@@ -202,20 +203,23 @@ def test_a_motion_that_starts_low_starts_on_the_ground(source):
     target = imitate(source, motion, body)
     lowest = target.camera.project(body.vertices(target.pose, target.betas))[..., 1].amax(1)
     ground = source.camera.project(body.vertices(source.pose, source.betas))[..., 1].max()
-    assert (lowest - ground).abs().max() < 6  # of 200 px per metre
+    assert (lowest - ground).abs().max() < 10  # of 200 px per metre
     floating = imitate(source, motion, body, steady_feet=False).camera
     assert (floating.center[-1, 1] - target.camera.center[-1, 1]).abs() > 40
 
 
-def test_without_a_camera_a_dance_stays_in_place_and_on_its_feet(source):
+@pytest.mark.parametrize("focal", [None, torch.tensor([900.0])], ids=["weak", "pinhole"])
+def test_without_a_camera_the_hips_sway_over_standing_feet(source, focal):
+    """A motion of poses alone: its pelvis stands still and its feet would slide to and fro."""
     body = open_body()
-    clip = motion("dance", 60)
+    source = replace(source, camera=replace(source.camera, focal=focal))
+    pose = standing_still(90)
+    pose[:, 1:3, 2] = 0.12 * torch.sin(torch.arange(90) * (2 * math.pi / 90))[:, None]
+    clip = SmplParams(pose)
     plain, target = (imitate(source, clip, body, steady_feet=s) for s in (False, True))
+    stands = torch.ones(90, 6, dtype=torch.bool)
+    assert slide(plain, stands) > 20 and slide(target, stands) < 3.5
     assert (target.camera.center[:, 0] - source.camera.center[0, 0]).abs().max() < 40
-    feet = find_feet(plain, body)
-    stands = standing(feet, plain.camera, clip.fps, clip.valid) > 0.5
-    assert stands.any(1).float().mean() > 0.5
-    assert slide(target, stands) < 0.5 * slide(plain, stands)
 
 
 def test_smooth_keeps_only_the_height(source):
