@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -383,22 +384,27 @@ def test_an_interrupt_leaves_no_file(people, tmp_path, capsys, monkeypatch):
     assert not files_of(tmp_path) and "interrupted" in capsys.readouterr().err
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file may grow beyond 1 kB, as if the disk were full then."""
+    """No file may grow beyond 1 kB, as if the disk were full then: not pytest's own output either,
+    so the limit ends inside the test."""
     resource = pytest.importorskip("resource")  # POSIX
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_file_that_may_not_grow_is_one_sentence(people, tmp_path, capsys, small_files):
+def test_a_file_that_may_not_grow_is_one_sentence(people, tmp_path, capsys):
     out, folder = tmp_path / "out.mp4", tmp_path / "people"
-    refused(capsys, imitate(people[0], out), "out.mp4 cannot be written: File too large")
+    with small_files():
+        refused(capsys, imitate(people[0], out), "out.mp4 cannot be written: File too large")
     assert not files_of(tmp_path)
     synth = ["synth", "--out", str(folder), "--size", "64", "--pictures", "1"]
-    refused(capsys, synth, "person0000_00.* cannot be written: File too large")
+    with small_files():
+        refused(capsys, synth, "person0000_00.* cannot be written: File too large")
     left = files_of(folder)
     assert "person0000_00.png" not in left and not [n for n in left if n.startswith(".")]
 
