@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from ..threads import one_thread
 from .patch_search import RADIUS, SIDE, Descriptor, mean_shift, patch_match, peel, search_all
 from .push_pull import push_pull
 
@@ -77,6 +78,7 @@ class _Matches:
     shift: Tensor
 
 
+@one_thread()
 def patch_fill(
     image: Tensor,
     known: Tensor,

@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+from ..threads import one_thread
 
 SUBPIXELS = 4096
 GUARD_BAND = 8190  # px from the middle of the image; keeps every edge equation within 2**53
@@ -82,7 +83,7 @@ def nearest_faces(
     frames, (height, width) = len(points), size
     keys = torch.full((frames, height * width), _EMPTY, dtype=torch.int64, device=exact)
     group = max(1, max_items // max(1, len(corners)))
-    with _one_thread(exact):
+    with one_thread(exact):
         for first in range(0, frames, group):
             some = slice(first, first + group)
             triangles = _set_up(points[some], corners, size, cull, near)
@@ -224,17 +225,3 @@ def _expand(counts: Tensor, max_items: int) -> Iterator[tuple[Tensor, Tensor]]:
         owner = torch.repeat_interleave(some, counts[a:b], output_size=items)
         starts = ends - counts - before
         yield owner, torch.arange(items, device=counts.device) - starts.index_select(0, owner)
-
-
-@contextmanager
-def _one_thread(device: torch.device) -> Iterator[None]:
-    """Run CPU operators on the calling thread; the number of threads comes back afterwards."""
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
