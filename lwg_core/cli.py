@@ -195,7 +195,7 @@ def load_sources(args: argparse.Namespace, body: BodyModel) -> tuple[Source, ...
     """
     images = [read_image(path) for path in args.source]
     sizes = [(image.shape[1], image.shape[2]) for image in images]
-    masks = [read_mask(*pair) for pair in zip(args.mask, sizes, strict=False)]
+    masks = [read_mask(*pair) for pair in zip(args.mask, sizes, strict=True)] if args.mask else []
     files = args.body or args.keypoints
     if args.body:
         given = [load_params(path) for path in files]

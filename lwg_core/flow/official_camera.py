@@ -8,13 +8,13 @@ reference are kept as released (iPERCore 0.2), quirks included.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ..render.camera import Camera
 
-OFFICIAL_STRATEGIES = ("smooth", "source", "ref_txty", "copy")
 JUMP_UP, JUMP_DOWN = 0.2, 0.1  # metres
 
 
@@ -88,7 +88,7 @@ def jump_frames(feet: Tensor) -> Tensor:
     turns = [i for i in range(1, len(y) - 1) if (y[i] - y[i - 1]) * (y[i + 1] - y[i]) < 0]
     turns = [0, *turns, len(y) - 1]
     start = None
-    for before, here in zip(turns, turns[1:], strict=False):
+    for before, here in pairwise(turns):
         if y[before] - y[here] > JUMP_UP:
             above = (i for i in range(before, here) if y[i] < y[0])
             start = next(above, before)

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from .kinematics import forward
 from .smoothing import best_path, between, local_line
-from .solver import Bodies, Evidence, Pull, linearise
+from .solver import CHUNK, Bodies, Evidence, Pull, join, linearise
 from .start import FINAL_OUTLIER, hypotheses, pixel_scale
 from .swaps import mend_frames, mend_over_time
-from .view import CHUNK, View, join
+from .view import View
 from .windows import average, average_rotations, limb_windows, point_window
 
 POINT_SECONDS = 0.045  # sigma of the smoothing of keypoints

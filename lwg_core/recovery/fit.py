@@ -29,6 +29,7 @@ from ..body.rotations import matrix_to_axis_angle
 from ..errors import InputError
 from ..render.camera import Camera
 from .clip import REJECTED, STRAYED, energy_per_point, fit_clip, shared_shape
+from .hands import HANDS, WRISTS, hand_lines, turn_hands
 from .keypoints import BODY_COUNT, KEYPOINT_NAMES, MINIMUM_POINTS, Keypoints
 from .kinematics import fold
 from .labels import joint_confidence
@@ -36,10 +37,10 @@ from .outline import outline_of
 from .priors import range_of_motion
 from .projection import stacked_regressor
 from .smoothing import LONGEST_GAP, fill_gaps, runs
-from .solver import Bodies, Evidence, Pull, predict
+from .solver import CHUNK, Bodies, Evidence, Pull, join, predict
 from .start import FINAL_OUTLIER, hypotheses, pixel_scale
-from .swaps import describe, mend_frames
-from .view import CHUNK, View, join
+from .swaps import ARMS, describe, mend_frames
+from .view import View
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,14 @@ def fit_keypoints(
     miss = (predict(table, bodies, evidence.distance) - evidence.points).norm(dim=-1)
     error_px = (miss * (seen.weight > 0)).sum(1) / (seen.weight > 0).sum(1).clamp_min(1) * scale
     pixels = scale * bodies.log_scale.exp()
+    confidence = joint_confidence(seen.weight / trust)
+    if keypoints.hands is not None:
+        exchanged = (label & ARMS) > 0
+        lines, weight = hand_lines(keypoints.hands, seen.points, seen.weight, exchanged, pixels)
+        rotations = turn_hands(table, bodies, lines, weight, fps if clip else None)
+        bodies = replace(bodies, rotations=rotations)
+        confidence[:, WRISTS] = torch.maximum(confidence[:, WRISTS], weight)
+        confidence[:, HANDS] = torch.maximum(confidence[:, HANDS], weight)
     focals = pixels * distance if focal is None else torch.full_like(pixels, focal)
     camera = Camera(pixels, view.middle + scale[:, None] * bodies.shift, size, focals)
     params = SmplParams(
@@ -138,7 +147,7 @@ def fit_keypoints(
         betas=bodies.betas[0],
         body_model=body.id,
         camera=camera,
-        confidence=joint_confidence(seen.weight / trust) * own[:, None],
+        confidence=confidence * own[:, None],
         valid=own,
         fps=fps,
     )

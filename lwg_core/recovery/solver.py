@@ -13,6 +13,7 @@ is the pinhole camera of focal length scale * distance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from .priors import RangeOfMotion, gravity_prior, inverse_right_jacobian, pose_p
 
 KEYPOINT_SD = 0.014  # metres at the body: 3 px for a person 384 px tall
 PRIOR_WEIGHT = 2.0
+CHUNK = 64  # bodies solved at once: about 100 MB
 NEAREST = 0.3  # no point comes nearer to the camera than this part of the distance
 
 
@@ -233,3 +235,35 @@ def minimise(
         normal = torch.where(better[:, None, None], new_normal, normal)
         damping = torch.where(better, damping * 0.4, damping * 4).clamp(1e-5, 1e5)
     return bodies, energy
+
+
+def in_chunks(
+    table: LinearPoints,
+    motion: RangeOfMotion,
+    evidence: Evidence,
+    bodies: Bodies,
+    steps: int,
+    damping: float,
+    shape: bool,
+    size: int = CHUNK,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Bodies, Tensor]:
+    """``minimise`` of B bodies, ``size`` at a time: bodies and energies (B,).
+
+    progress: called with (bodies done, bodies in all).
+    """
+    parts, energies = [], []
+    for index in torch.arange(len(bodies), device=bodies.betas.device).split(size):
+        part, energy = minimise(
+            table, motion, evidence.select(index), bodies.select(index), steps, damping, shape
+        )
+        parts.append(part)
+        energies.append(energy)
+        if progress is not None:
+            progress(int(index[-1]) + 1, len(bodies))
+    return join(parts), torch.cat(energies)
+
+
+def join(parts: list[Bodies]) -> Bodies:
+    """Lists of bodies one after the other."""
+    return Bodies(*(torch.cat(field) for field in zip(*(p.tensors for p in parts), strict=True)))

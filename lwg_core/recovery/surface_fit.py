@@ -20,8 +20,7 @@ from ..body.rotations import matrix_to_axis_angle
 from .kinematics import LinearPoints, forward, positions
 from .point_targets import PointTargets, no_picture
 from .priors import range_of_motion
-from .solver import Bodies
-from .targets3d import in_chunks
+from .solver import Bodies, in_chunks
 
 SPACING = 0.045  # metres between the body's points in the T-pose
 ROUNDS = 8  # of finding the nearest points and one step of the solver

@@ -25,10 +25,9 @@ from ..render.camera import Camera
 from .kinematics import LinearPoints, fold
 from .point_targets import OUTLIER, PointTargets, joint_table, no_picture
 from .priors import RangeOfMotion, range_of_motion
-from .solver import Bodies, Evidence, minimise
+from .solver import Bodies, Evidence, in_chunks
 from .start3d import relative_scale, starting_bodies
 
-CHUNK = 64  # frames solved at once
 MINIMUM_POINTS = 6
 SHAPE_FRAMES = 32  # frames of a clip that are asked for the shape
 REJECTED = 0.12  # metres of mean error above which the body is not to be trusted
@@ -158,30 +157,6 @@ def refine_in_view(
     center = middle + scale[:, None] * bodies.shift
     camera = replace(camera, scale=scale * bodies.log_scale.exp(), center=center)
     return bodies, camera
-
-
-def in_chunks(
-    table: LinearPoints,
-    motion: RangeOfMotion,
-    evidence: Evidence,
-    bodies: Bodies,
-    steps: int,
-    damping: float,
-    shape: bool,
-    size: int = CHUNK,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Bodies, Tensor]:
-    """``minimise`` a few bodies at a time."""
-    parts, energies = [], []
-    for index in torch.arange(len(bodies), device=bodies.betas.device).split(size):
-        part, energy = minimise(
-            table, motion, evidence.select(index), bodies.select(index), steps, damping, shape
-        )
-        parts.append(part.tensors)
-        energies.append(energy)
-        if progress is not None:
-            progress(int(index[-1]) + 1, len(bodies))
-    return Bodies(*(torch.cat(t) for t in zip(*parts, strict=True))), torch.cat(energies)
 
 
 def _fit_targets(

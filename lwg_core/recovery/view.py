@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from .kinematics import LinearPoints
 from .priors import RangeOfMotion
-from .solver import Bodies, Evidence, minimise
+from .solver import Bodies, Evidence, in_chunks
 from .swaps import orders
-
-CHUNK = 64  # frames solved at once: about 100 MB
 
 
 @dataclass(frozen=True)
@@ -58,20 +55,4 @@ class View:
         self, evidence: Evidence, bodies: Bodies, steps: int, shape: bool = False
     ) -> tuple[Bodies, Tensor]:
         """``minimise`` in chunks: bodies and energies (T,)."""
-        parts = [
-            minimise(
-                self.table,
-                self.motion,
-                evidence.select(index),
-                bodies.select(index),
-                steps,
-                0.01,
-                shape,
-            )
-            for index in torch.arange(len(bodies), device=self.points.device).split(CHUNK)
-        ]
-        return join([b for b, _ in parts]), torch.cat([e for _, e in parts])
-
-
-def join(parts: list[Bodies]) -> Bodies:
-    return Bodies(*(torch.cat(field) for field in zip(*(p.tensors for p in parts), strict=True)))
+        return in_chunks(self.table, self.motion, evidence, bodies, steps, 0.01, shape)

@@ -23,8 +23,7 @@ from ..kinematics import LinearPoints, fold
 from ..labels import joint_confidence
 from ..priors import range_of_motion
 from ..projection import stacked_regressor
-from ..solver import Bodies, Evidence, Pull
-from ..targets3d import in_chunks
+from ..solver import Bodies, Evidence, Pull, in_chunks
 
 STEPS = 15
 OUTLIER = 6.0
