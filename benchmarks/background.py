@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -99,7 +100,7 @@ def person_hole(size: int, seed: int = 0) -> np.ndarray:
         return int((middle + x) * size), int(y * size)
 
     def limb(points: list[tuple[float, float]], width: float) -> None:
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in pairwise(points):
             cv2.line(canvas, point(*a), point(*b), 1, max(1, int(width * size)), cv2.LINE_AA)
 
     cv2.ellipse(canvas, point(0, 0.18), (int(0.05 * size), int(0.065 * size)), 0, 0, 360, 1, -1)

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.body.params import SmplParams
+from ..lwg_core.flow.views import view_rotation
 from ..lwg_core.recovery.projection import project_keypoints, to_pose_keypoint
 from ..lwg_core.render.camera import Camera
 from ..lwg_core.synthetic.backgrounds import random_background
@@ -110,12 +111,13 @@ class ExamplePerson(io.ComfyNode):
         rng = np.random.default_rng([identity, 5])
         light, behind = random_light(rng), random_background(rng, (size, size))
         if motion == STILL:
-            poses = random_pose(rng, "a_pose")[None]
+            clip = SmplParams(torch.from_numpy(random_pose(rng, "a_pose"))[None])
         else:
-            poses = built_in_motion(motion, frames).pose.numpy()
-        poses = torch.from_numpy(np.stack([turned(pose, turn) for pose in poses])).float()
+            clip = built_in_motion(motion, frames)
+        poses = [turned(pose, turn) for pose in clip.pose.numpy()]
+        poses = torch.from_numpy(np.stack(poses)).float()
         vertices = pose_person(person, poses, rng)
-        camera = whole_body_camera(vertices, size)
+        camera = whole_body_camera(vertices, way(clip, turn), size)
         report = reporter()
         pictures, masks = [], []
         for frame, pose in enumerate(poses):
@@ -148,11 +150,24 @@ def nlf_prediction(params: SmplParams) -> dict:
     return {"joints3d_nonparam": [[joint[None] for joint in (joints + place[:, None]) * 1000]]}
 
 
-def whole_body_camera(vertices: torch.Tensor, size: int) -> Camera:
-    """A pinhole DISTANCE away whose picture holds vertices (T, V, 3) upright in all frames."""
-    low, high = vertices[..., 1].amin(), vertices[..., 1].amax()
-    width = 2 * vertices[..., 0].abs().amax()
+def way(clip: SmplParams, turn: float) -> torch.Tensor:
+    """(T, 3) metres that the person of a clip, turned by ``turn`` degrees, moves; none is nearer
+    to the viewer than 0."""
+    if clip.camera is None:
+        return torch.zeros(len(clip), 3)
+    place = clip.camera.translation
+    moved = (place - place.mean(0)) @ view_rotation(turn)[0].T
+    return moved - moved.new_tensor([0.0, 0.0, 1.0]) * moved[:, 2].min()
+
+
+def whole_body_camera(vertices: torch.Tensor, moved: torch.Tensor, size: int) -> Camera:
+    """A pinhole DISTANCE away whose picture holds vertices (T, V, 3), ``moved`` by (T, 3) metres,
+    upright in all frames."""
+    places = vertices + moved[:, None]
+    low, high = places[..., 1].amin(), places[..., 1].amax()
+    width = 2 * places[..., 0].abs().amax()
     scale = (FILL * size / torch.maximum(high - low, width)).expand(len(vertices)).clone()
     middle = size / 2 - scale * (low + high) / 2
     center = torch.stack([torch.full_like(middle, size / 2), middle], 1)
-    return Camera(scale, center, (size, size), scale * DISTANCE)
+    still = Camera(scale, center, (size, size), scale * DISTANCE)
+    return Camera.from_pinhole(still.focal, still.translation + moved, still.size)

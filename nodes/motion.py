@@ -214,6 +214,11 @@ class ImitateMotion(io.ComfyNode):
                     "official system has them. copy: the motion's own camera. All but source use "
                     "the camera that the motion brings.",
                 ),
+                io.Boolean.Input(
+                    "steady_feet", default=True, optional=True, advanced=True,
+                    tooltip="For travel and source: feet that stand do not slide, and the walk "
+                    "stays on the ground of the source picture.",
+                ),
                 body_model_input(),
             ],
             outputs=[
@@ -222,10 +227,13 @@ class ImitateMotion(io.ComfyNode):
                     tooltip="The person of the sources in every pose of the motion, with cameras.",
                 )
             ],
-        )
+        )  # fmt: skip
 
     @classmethod
-    def execute(cls, sources, motion, camera: str, body_model=None) -> io.NodeOutput:
+    def execute(
+        cls, sources, motion, camera: str, steady_feet: bool = True, body_model=None
+    ) -> io.NodeOutput:
         first = sources[0]
         body = body_model or open_body()
-        return io.NodeOutput(imitate(first.params, motion, body, camera, first.offsets))
+        target = imitate(first.params, motion, body, camera, first.offsets, steady_feet)
+        return io.NodeOutput(target)

@@ -2,46 +2,23 @@
 
 A body is always whole, but half of it may be a guess: under a table, beyond the picture's edge.
 A joint's confidence says how well the bone that it turns was seen. Here it becomes a statement
-about parts and vertices, so that nothing guessed is taken for a picture of the person.
+about vertices, so that nothing guessed is taken for a picture of the person.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from .model import PART_NAMES, BodyModel
-from .params import JOINT_NAMES, SmplParams
+from .model import BodyModel
+from .params import SmplParams
 
 LEAST = 0.1  # confidence of a joint below which its bone was not seen
 GUESSED, SURE = 0.25, 0.75  # share of a vertex that must hang on seen joints: none of it, all of it
-
-_JOINTS_OF_PART = {
-    "head": "neck head",
-    "face": "neck head",
-    "torso": "pelvis spine1 spine2 spine3 left_collar right_collar",
-    "SIDE_arm": "SIDE_shoulder SIDE_elbow",
-    "SIDE_hand": "SIDE_wrist SIDE_hand",
-    "SIDE_leg": "SIDE_hip SIDE_knee",
-    "SIDE_foot": "SIDE_ankle SIDE_foot",
-}
 
 
 def seen_joints(params: SmplParams) -> Tensor:
     """(T, 24) bool: joints whose bone was seen, directly or by what hangs on it."""
     return params.confidence >= LEAST
-
-
-def invalid_parts(params: SmplParams) -> Tensor:
-    """(T, 11) bool, PART_NAMES order: parts of which no joint was seen. They are only guessed."""
-    unseen = ~seen_joints(params)
-    parts = []
-    for name in PART_NAMES:
-        side = name.split("_")[0]
-        joints = _JOINTS_OF_PART[name.replace("left", "SIDE").replace("right", "SIDE")]
-        index = [JOINT_NAMES.index(joint) for joint in joints.replace("SIDE", side).split()]
-        parts.append(unseen[:, index].all(1))
-    return torch.stack(parts, 1)
 
 
 def vertex_confidence(body: BodyModel, params: SmplParams) -> Tensor:

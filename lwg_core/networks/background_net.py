@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +20,11 @@ class BackgroundNet(nn.Module):
     def __init__(self, inputs: int, widths: Sequence[int], res_blocks: int, operations) -> None:
         super().__init__()
         layers = [operations.Conv2d(inputs, widths[0], 7, padding=3), *norm_relu(widths[0])]
-        for c, d in zip(widths, widths[1:], strict=False):
+        for c, d in pairwise(widths):
             layers += [conv3x3(c, d, operations, stride=2), *norm_relu(d)]
         layers += [ResBlock(widths[-1], operations, norm=True) for _ in range(res_blocks)]
         outputs = widths[::-1]
-        for c, d in zip(outputs, outputs[1:], strict=False):
+        for c, d in pairwise(outputs):
             layers += [upsampler(c, d, operations, bias=False), *norm_relu(d)]
         layers += [operations.Conv2d(widths[0], 3, 7, padding=3, bias=False)]
         self.main = nn.Sequential(*layers)

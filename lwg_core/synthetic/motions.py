@@ -17,14 +17,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
 from ..body.params import JOINT_NAMES, SmplParams
 from ..errors import InputError
+from .gait import Angles, gait, keys, relaxed_hands, stroll, stroll_camera, wave
 
 INDEX = {name: number for number, name in enumerate(JOINT_NAMES)}
-Angles = dict[str, tuple]
 
 
 def pose_from_angles(frames: int, angles: Angles) -> np.ndarray:
@@ -77,68 +76,9 @@ def turned(pose: np.ndarray, yaw: float, pitch: float = 0.0, roll: float = 0.0) 
     return out
 
 
-def _keys(phase: np.ndarray, *points: tuple[float, float]) -> np.ndarray:
-    """Periodic shape-preserving curve through (phase in 0..1, value) points."""
-    at = np.array([p[0] for p in points])
-    values = np.array([p[1] for p in points], float)
-    wrapped = np.concatenate([at - 1, at, at + 1])
-    return PchipInterpolator(wrapped, np.tile(values, 3))(phase % 1.0)
-
-
-def _wave(phase: np.ndarray, cycles: int = 1, shift: float = 0.0) -> np.ndarray:
-    return np.sin(2 * np.pi * (cycles * phase - shift))
-
-
-def _relaxed_hands(curl: float = 22.0) -> Angles:
-    return {"left_hand": (0, 0, -curl), "right_hand": (0, 0, curl)}
-
-
-def gait(phase: np.ndarray, stride: float = 1.0, swing: float = 1.0) -> Angles:
-    """Joint angles of a walk at ``phase`` (T,) in cycles; the left heel strikes at 0.
-
-    Leg curves have the shape of clinical gait data: two knee peaks, push-off at 60 %.
-    """
-
-    def leg(p: np.ndarray) -> tuple[np.ndarray, ...]:
-        hip = _keys(
-            p, (0, 25), (0.12, 20), (0.3, 3), (0.52, -12), (0.62, -5), (0.76, 19), (0.88, 28)
-        )
-        knee = _keys(
-            p, (0, 6), (0.13, 17), (0.38, 6), (0.5, 11), (0.62, 38), (0.73, 58), (0.87, 24),
-            (0.96, 5),
-        )  # fmt: skip
-        ankle = _keys(p, (0, 1), (0.07, -5), (0.3, 6), (0.46, 10), (0.62, -16), (0.76, 0), (0.9, 3))
-        toes = _keys(p, (0.05, 0), (0.4, 0), (0.57, 24), (0.68, 4), (0.8, 0))
-        return stride * hip, stride * (knee - 5) + 5, stride * ankle, stride * toes
-
-    angles: Angles = {}
-    sway = 3.5 * stride * _wave(phase)  # the pelvis drops over the swinging leg
-    yaw = -5.0 * stride * np.cos(2 * np.pi * phase)  # and turns with the leading one
-    for side, shift, out in (("left", 0.0, 1.0), ("right", 0.5, -1.0)):
-        hip, knee, ankle, toes = leg(phase + shift)
-        angles[f"{side}_hip"] = (-hip, -yaw, -3 * out - sway)
-        angles[f"{side}_knee"] = (knee, 0, 0)
-        angles[f"{side}_ankle"] = (-ankle, 4 * out, 0)
-        angles[f"{side}_foot"] = (-toes, 0, 0)
-        back = np.cos(2 * np.pi * (phase + shift - 0.02))  # same-side arm is back at heel strike
-        lag = np.cos(2 * np.pi * (phase + shift - 0.07))
-        angles[f"{side}_collar"] = (0, 3 * back * swing * out, -4 * out)
-        angles[f"{side}_shoulder"] = (swing * (21 * back - 5), 0, -73 * out, -6)
-        angles[f"{side}_elbow"] = (0, -out * (17 + swing * (9 - 9 * lag)), 0)
-        angles[f"{side}_wrist"] = (0, -5 * out * lag, -4 * out)
-    bob = np.cos(4 * np.pi * phase)
-    angles["pelvis"] = (2 + 1.2 * bob, yaw, sway)
-    angles["spine1"] = (1.0, -0.4 * yaw, -0.5 * sway)
-    angles["spine2"] = (1 + 1.0 * bob, -0.8 * yaw, -0.4 * sway)
-    angles["spine3"] = (0, -0.8 * yaw, -0.3 * sway)
-    angles["neck"] = (2, 0.6 * yaw, 0.1 * sway)
-    angles["head"] = (-4 - 1.5 * bob, 0.4 * yaw, 0.1 * sway)
-    return angles | _relaxed_hands(24)
-
-
 def _stand(phase: np.ndarray, shift: np.ndarray | float = 0.0) -> Angles:
     """A relaxed stance that breathes; ``shift`` in -1..1 moves the weight to the left leg."""
-    breath = _wave(phase, 1)
+    breath = wave(phase, 1)
     lean = 4.0 * np.asarray(shift)
     angles: Angles = {
         "pelvis": (1, 0, lean),
@@ -157,7 +97,7 @@ def _stand(phase: np.ndarray, shift: np.ndarray | float = 0.0) -> Angles:
         angles[f"{side}_shoulder"] = (2, -4 * out, (-71 + 1.2 * breath) * out, -6)
         angles[f"{side}_elbow"] = (0, -18 * out, 0)
         angles[f"{side}_wrist"] = (0, 0, -4 * out)
-    return angles | _relaxed_hands()
+    return angles | relaxed_hands()
 
 
 def _walk(phase: np.ndarray) -> Angles:
@@ -166,10 +106,10 @@ def _walk(phase: np.ndarray) -> Angles:
 
 def _greet(phase: np.ndarray) -> Angles:
     """The right hand goes up, waves three times and comes down."""
-    up = _keys(phase, (0, 0), (0.06, 0), (0.26, 1), (0.76, 1), (0.96, 0))
+    up = keys(phase, (0, 0), (0.06, 0), (0.26, 1), (0.76, 1), (0.96, 0))
     angles = _stand(phase, 0.55 * up - 0.1)
-    hello = up**3 * _wave(phase, 6, 0.1)
-    late = up**3 * _wave(phase, 6, 0.19)
+    hello = up**3 * wave(phase, 6, 0.1)
+    late = up**3 * wave(phase, 6, 0.19)
     angles["right_collar"] = (0, 0, 4 - 13 * up)
     angles["right_shoulder"] = (2 - 4 * up, 4 + 12 * up, 71 - 66 * up + 5 * hello, -6 - 78 * up)
     angles["right_elbow"] = (0, 18 + 60 * up + 20 * hello, 0)
@@ -207,8 +147,8 @@ def _turn(phase: np.ndarray) -> Angles:
 
 def _squat(phase: np.ndarray) -> Angles:
     """Down with the arms reaching forward, a short hold, and up; feet stay flat."""
-    down = _keys(phase, (0, 0), (0.08, 0), (0.42, 1), (0.55, 1), (0.88, 0))
-    late = _keys(phase, (0, 0), (0.1, 0), (0.45, 1), (0.58, 1), (0.91, 0))
+    down = keys(phase, (0, 0), (0.08, 0), (0.42, 1), (0.55, 1), (0.88, 0))
+    late = keys(phase, (0, 0), (0.1, 0), (0.45, 1), (0.58, 1), (0.91, 0))
     angles = _stand(phase, 0.0)
     pelvis = 1 + 25 * down
     hip, knee = 2 + 98 * down, 4 + 104 * down
@@ -231,17 +171,17 @@ def _squat(phase: np.ndarray) -> Angles:
 
 def _dance(phase: np.ndarray) -> Angles:
     """Eight beats: steps from side to side, knees on every beat, arms that follow the hips."""
-    side_step = _wave(phase, 2)  # one bar to the left, one to the right, twice
-    follow = _wave(phase, 2, 0.06)
+    side_step = wave(phase, 2)  # one bar to the left, one to the right, twice
+    follow = wave(phase, 2, 0.06)
     beat = 0.5 - 0.5 * np.cos(2 * np.pi * 8 * phase)
     reach = 0.5 - 0.5 * np.cos(2 * np.pi * phase)  # the arms rise in the middle of the clip
     angles: Angles = {
-        "pelvis": (3 + 2 * beat, 13 * _wave(phase, 1, 0.1), 7 * side_step),
+        "pelvis": (3 + 2 * beat, 13 * wave(phase, 1, 0.1), 7 * side_step),
         "spine1": (3, -4 * follow, -5 * side_step),
         "spine2": (1 + 2 * beat, -6 * follow, -4 * follow),
         "spine3": (-2, -7 * follow, -3 * follow),
         "neck": (3, 5 * follow, 3 * follow),
-        "head": (-4 + 4 * beat, 6 * follow, 4 * _wave(phase, 2, 0.12)),
+        "head": (-4 + 4 * beat, 6 * follow, 4 * wave(phase, 2, 0.12)),
     }
     for side, out in (("left", 1.0), ("right", -1.0)):
         free = np.maximum(-out * side_step, 0.0)  # this leg is unloaded
@@ -260,8 +200,8 @@ def _dance(phase: np.ndarray) -> Angles:
             -12 - 46 * reach,
         )
         angles[f"{side}_elbow"] = (0, -(58 + 17 * out * follow - 10 * beat) * out, 0)
-        angles[f"{side}_wrist"] = (0, -9 * follow, (-6 + 12 * _wave(phase, 4, 0.1)) * out)
-    return angles | _relaxed_hands(30)
+        angles[f"{side}_wrist"] = (0, -9 * follow, (-6 + 12 * wave(phase, 4, 0.1)) * out)
+    return angles | relaxed_hands(30)
 
 
 _CLIPS: dict[str, tuple[Callable[[np.ndarray], Angles], float]] = {
@@ -270,12 +210,14 @@ _CLIPS: dict[str, tuple[Callable[[np.ndarray], Angles], float]] = {
     "turn": (_turn, 4.0),
     "squat": (_squat, 3.2),
     "dance": (_dance, 4.0),
+    "stroll": (stroll, 3.3),
 }
+_CAMERAS = {"stroll": stroll_camera}
 MOTIONS = tuple(_CLIPS)
 
 
 def motion(name: str, frames: int | None = None, fps: float = 30.0) -> SmplParams:
-    """A built-in clip: poses only, no betas and no camera.
+    """A built-in clip: poses without betas; a camera only if it travels ("stroll").
 
     The frame after the last one would be the first, so every clip loops; with ``frames`` it holds
     as many whole repeats as come nearest to the natural pace (at least one).
@@ -291,4 +233,7 @@ def motion(name: str, frames: int | None = None, fps: float = 30.0) -> SmplParam
     count = max(1, round(natural)) if frames is None else frames
     repeats = max(1, round(count / natural))
     phase = np.arange(count) * repeats / count % 1.0
-    return SmplParams(torch.from_numpy(pose_from_angles(count, clip(phase))), fps=fps)
+    camera = _CAMERAS[name](phase) if name in _CAMERAS else None
+    return SmplParams(
+        torch.from_numpy(pose_from_angles(count, clip(phase))), fps=fps, camera=camera
+    )

@@ -87,18 +87,31 @@ def held_out_items(
 
 def person_scores(prediction: Tensor, item: TrainingItem, person: Tensor) -> list[tuple]:
     """(psnr, ssim, iou) of each target; ``person``: (T, 1, H, W) predicted matte, 1 = person."""
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    region = F.max_pool2d(item.alpha, 9, 1, 4)
-    error = ((prediction - item.image) / 2).square()
-    mse = (error * region).sum((1, 2, 3)) / (3 * region.sum((1, 2, 3)))
-    _, ssim = structural_similarity_index_measure(
-        (prediction + 1) / 2, (item.image + 1) / 2, data_range=1.0, return_full_image=True
-    )
-    ssim = (ssim.mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
+    psnr, ssim = region_scores(prediction, item.image, person_region(item.alpha))
     a, b = person > 0.5, item.alpha > 0.5
     iou = (a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3)).clamp(min=1)
-    return list(zip((-10 * mse.log10()).tolist(), ssim.tolist(), iou.tolist(), strict=True))
+    return list(zip(psnr.tolist(), ssim.tolist(), iou.tolist(), strict=True))
+
+
+def person_region(alpha: Tensor) -> Tensor:
+    """The true matte (T, 1, H, W) dilated by 4 px."""
+    return F.max_pool2d(alpha, 9, 1, 4)
+
+
+def region_scores(prediction: Tensor, truth: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
+    """PSNR in dB and SSIM, (T,) each, of pictures (T, 3, H, W) in [-1, 1].
+
+    region: (T, 1, H, W) in 0..1, the weight of each pixel; not empty in any frame.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    error = ((prediction - truth) / 2).square()
+    mse = (error * region).sum((1, 2, 3)) / (3 * region.sum((1, 2, 3)))
+    _, ssim = structural_similarity_index_measure(
+        (prediction + 1) / 2, (truth + 1) / 2, data_range=1.0, return_full_image=True
+    )
+    ssim = (ssim.mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
+    return -10 * mse.log10(), ssim
 
 
 def mean_scores(people: list[list[tuple]]) -> Scores:
@@ -120,20 +133,27 @@ def warp_baselines(items: list[TrainingItem]) -> dict[str, Scores]:
 
 @torch.no_grad()
 def score_generator(
-    generator: AttLWBGenerator, items: list[TrainingItem], device: torch.device | str = "cpu"
+    generator: AttLWBGenerator,
+    items: list[TrainingItem],
+    device: torch.device | str = "cpu",
+    true_matte: bool = False,
 ) -> Scores:
-    """Scores of the generator's composite over the true background."""
+    """Scores of the generator's composite over the true background.
+
+    true_matte: composite its colours inside the true matte, to tell colours from matte.
+    """
     rows = []
     for item in items:
         moved = item.to(device)
         bank = generator.encode(moved.source_inputs)
         colour, mask = generator.decode(bank, moved.target_inputs, moved.flow)
-        image = (mask * moved.background + (1 - mask) * colour).cpu()
-        rows.append(person_scores(image, item, 1 - mask.cpu()))
+        person = moved.alpha if true_matte else 1 - mask
+        image = (person * colour + (1 - person) * moved.background).cpu()
+        rows.append(person_scores(image, item, person.cpu()))
     return mean_scores(rows)
 
 
 def table(scores: dict[str, Scores]) -> str:
     """Text table of named scores."""
-    lines = [f"{'':28s} {'psnr':>7s} {'ssim':>7s} {'iou':>7s}"]
-    return "\n".join(lines + [f"{name:28s} {s.row()}" for name, s in scores.items()])
+    lines = [f"{'':31s} {'psnr':>7s} {'ssim':>7s} {'iou':>7s}"]
+    return "\n".join(lines + [f"{name:31s} {s.row()}" for name, s in scores.items()])

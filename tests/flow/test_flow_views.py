@@ -52,6 +52,32 @@ def middle_of(points):
     return (points.amax(1) + points.amin(1)) / 2
 
 
+def test_a_tall_person_stays_tall():
+    """Every bone keeps its length in every kind of view."""
+    source, body = person(), open_body()
+    source = replace(source, betas=torch.tensor([2.5] + [0.0] * 9))
+
+    def bones(params):
+        joints = body.joints(params.pose, params.betas)
+        return (joints[:, 1:] - joints[:, body.parents[1:]]).norm(dim=-1)
+
+    average = bones(replace(source, betas=torch.zeros(10)))
+    own = bones(source)
+    assert (own.sum() / average.sum() - 1).abs() > 0.05
+    target = clip(source, 8)
+    seen = [
+        target,
+        novel_view(source, body, view_rotation(turntable(4), 15.0)),
+        novel_view(source, body, pose="T-pose"),
+        novel_view(target, body, view_rotation(60.0)),
+        bullet_time(target, body, 3, 4),
+        *multi_view(target, body, (0.0, 90.0)),
+    ]
+    for params in seen:
+        found = bones(params)
+        torch.testing.assert_close(found, own.expand_as(found), atol=1e-5, rtol=0)
+
+
 @LENSES
 def test_no_turn_changes_nothing(focal):
     source = person(focal)

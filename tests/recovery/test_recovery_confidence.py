@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from lwg_core.body.confidence import invalid_parts, vertex_confidence, vertex_trust
-from lwg_core.body.model import PART_NAMES
+from lwg_core.body.confidence import seen_joints, vertex_confidence, vertex_trust
 from lwg_core.body.params import JOINT_NAMES, SmplParams
 from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from lwg_core.recovery.keypoints import KEYPOINT_NAMES, Keypoints
@@ -18,7 +17,7 @@ from lwg_core.recovery.reports import describe_frames, report_frames
 from lwg_core.render.camera import Camera
 from lwg_core.synthetic.motions import motion
 
-LEGS = {"left_leg", "right_leg", "left_foot", "right_foot"}
+LEGS = {f"{side}_{name}" for side in ("left", "right") for name in "hip knee ankle foot".split()}
 SIZE = (480, 360)
 
 
@@ -29,29 +28,31 @@ def _params(*missing: str, score: float = 1.0) -> SmplParams:
     return SmplParams(torch.zeros(1, 24, 3), confidence=joint_confidence(torch.tensor([seen])))
 
 
-def _invalid(params: SmplParams) -> set[str]:
-    flags = invalid_parts(params)
-    assert flags.shape == (len(params), len(PART_NAMES))
-    return {name for name, flag in zip(PART_NAMES, flags[0].tolist(), strict=True) if flag}
+def _unseen(params: SmplParams) -> set[str]:
+    (flags,) = seen_joints(params)
+    return {name for name, flag in zip(JOINT_NAMES, flags.tolist(), strict=True) if not flag}
 
 
-def test_parts_without_evidence_are_invalid():
-    assert _invalid(_params()) == set()
-    assert _invalid(_params(score=0.3)) == set()
-    assert _invalid(_params("knee", "ankle")) == LEGS
-    assert _invalid(_params("right_knee", "right_ankle")) == {"right_leg", "right_foot"}
+def test_joints_without_evidence_are_unseen():
+    assert _unseen(_params()) == set()
+    assert _unseen(_params(score=0.3)) == set()
+    assert _unseen(_params("knee", "ankle")) == LEGS
+    right = {name for name in LEGS if name.startswith("right")}
+    assert _unseen(_params("right_knee", "right_ankle")) == right
     # The thigh of a leg cut off below the knee was seen.
-    assert _invalid(_params("ankle")) == {"left_foot", "right_foot"}
-    assert _invalid(_params("left_elbow", "left_wrist")) == {"left_arm", "left_hand"}
-    assert _invalid(_params("left_wrist")) == {"left_hand"}
+    thighs = {"left_hip", "right_hip"}
+    assert _unseen(_params("ankle")) == LEGS - thighs
+    arm = {"left_shoulder", "left_elbow", "left_wrist", "left_hand"}
+    assert _unseen(_params("left_elbow", "left_wrist")) == arm
+    assert _unseen(_params("left_wrist")) == arm - {"left_shoulder"}
     head = ("nose", "eye", "ear", "neck", "shoulder", "hip", "elbow", "wrist", "knee", "ankle")
-    assert _invalid(_params(*head)) == set(PART_NAMES)
+    assert _unseen(_params(*head)) == set(JOINT_NAMES)
 
 
 def test_confidence_is_per_frame():
     params = SmplParams(torch.zeros(2, 24, 3), confidence=torch.ones(2, 24))
     params.confidence[1] = _params("knee", "ankle").confidence[0]
-    assert invalid_parts(params).sum(1).tolist() == [0, len(LEGS)]
+    assert (~seen_joints(params)).sum(1).tolist() == [0, len(LEGS)]
 
 
 def test_vertices_follow_the_joints_that_carry_them(stick_body):

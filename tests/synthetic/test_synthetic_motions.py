@@ -1,10 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
 from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
 from lwg_core.errors import InputError
+from lwg_core.flow.contact import find_feet
+from lwg_core.flow.targets import imitate
+from lwg_core.flow.window import person_box
+from lwg_core.render.camera import Camera
 from lwg_core.synthetic.joint_limits import HINGE_SLACK, JOINT_LIMITS, collides, limit_pose
 from lwg_core.synthetic.motions import INDEX, MOTIONS, motion, turned
 from lwg_core.synthetic.poses import POSE_KINDS, random_pose
@@ -37,7 +44,10 @@ def test_clips_start_upright_and_facing_the_camera(name):
     pose = motion(name).pose
     joints = open_body().joints(pose[:1], torch.zeros(10))[0]
     assert joints[INDEX["head"], 1] < joints[0, 1] - 0.4  # y points down
-    assert joints[INDEX["left_shoulder"], 0] > joints[INDEX["right_shoulder"], 0] + 0.2
+    if name == "stroll":  # starts across the picture: the circle lies behind
+        assert (joints[INDEX["left_shoulder"], 0] - joints[INDEX["right_shoulder"], 0]).abs() < 0.1
+    else:
+        assert joints[INDEX["left_shoulder"], 0] > joints[INDEX["right_shoulder"], 0] + 0.2
     assert joints[INDEX["left_wrist"], 1] > joints[INDEX["left_shoulder"], 1]  # arms hang
 
 
@@ -66,6 +76,33 @@ def test_a_squat_keeps_the_feet_flat():
     assert slope.max() - slope.min() < 12
     drop = joints[:, INDEX["left_ankle"], 1] - joints[:, 0, 1]
     assert drop.max() - drop.min() > 0.3
+
+
+def test_a_stroll_goes_where_the_feet_step():
+    """On a circle that loops; feet on the ground hardly move, walking on the spot they would."""
+    clip, body = motion("stroll"), open_body()
+    place = clip.camera.translation
+    steps = (place.roll(-1, 0) - place).norm(dim=-1)
+    assert steps.max() / steps.min() < 1.01
+    assert (place[:, 0].amax() - place[:, 0].amin()) == pytest.approx(1.04, abs=0.01)
+    assert place[:, 2].argmin() == 0
+    feet = find_feet(replace(clip, betas=torch.zeros(10), body_model="open"), body)
+    low = (feet.points[..., 1] + feet.clearance - feet.lowest[:, None])[:-1] > -0.015
+    slides = [
+        points.diff(dim=0)[..., [0, 2]].norm(dim=-1)[low].median() * clip.fps
+        for points in (feet.points, feet.points + place[:, None])
+    ]
+    assert slides[0] > 1.0 and slides[1] < 0.5 * slides[0]  # metres per second
+
+
+def test_a_stroll_stays_in_the_picture_of_who_fills_it():
+    body = open_body()
+    pose = motion("wave").pose[:1]
+    camera = Camera(torch.tensor([235.0]), torch.tensor([[256.0, 300.0]]), (512, 512))
+    source = SmplParams(pose, torch.zeros(10), "open", camera)
+    target = imitate(source, motion("stroll", 24), body)
+    left, top, right, bottom = person_box(target, body, None)
+    assert 0 < left < 120 and 400 < right < 512 and 0 < top and bottom < 512
 
 
 def test_frames_count_whole_repeats_of_a_clip():

@@ -41,11 +41,12 @@ class Paint:
 
 
 class Dye:
-    """The noises of one person, fixed by its seed."""
+    """The noises of one person, fixed by its seed. cloth: of the top; trousers, or the skirt."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 3])
         self.skin, self.hair, self.cloth = (SpaceNoise(rng) for _ in range(3))
+        self.trousers = self.cloth
 
 
 def paint(
@@ -88,11 +89,11 @@ def _paint_piece(out: Paint, at: np.ndarray, look: str, identity: Identity, dye:
     fabric = {"skirt": bottom.fabric, "flare": bottom.fabric}.get(look, top.fabric)
     if look == "sleeve" and top.sleeve_fabric is not None:
         fabric = top.sleeve_fabric
-    _cloth_colour(out, at, fabric, dye)
+    _cloth_colour(out, at, fabric, dye.trousers if look in ("skirt", "flare") else dye.cloth)
 
 
-def _cloth_colour(out: Paint, at: np.ndarray, fabric: Fabric, dye: Dye) -> None:
-    out.rgb[at] = fabric_colour(fabric, out.cloth[at], dye.cloth)
+def _cloth_colour(out: Paint, at: np.ndarray, fabric: Fabric, noise: SpaceNoise) -> None:
+    out.rgb[at] = fabric_colour(fabric, out.cloth[at], noise)
     out.folds[at] = fabric.folds
     out.gloss[at] = fabric.gloss
 
@@ -187,7 +188,7 @@ def _paint_clothes(out, at, points, normals, identity, marks, dye) -> None:
     else:
         worn = legs & (y > end)
     chosen = np.nonzero(worn)[0]
-    _cloth_colour(out, at[chosen], bottom.fabric, dye)
+    _cloth_colour(out, at[chosen], bottom.fabric, dye.trousers)
     out.skin[at[chosen]] = False
     _trouser_details(out, at, points, normals, worn, identity, marks)
 
@@ -200,14 +201,14 @@ def _paint_clothes(out, at, points, normals, identity, marks, dye) -> None:
         crew = marks.neck[1] + 0.005 - 0.42 * np.clip(z - marks.neck[2], -0.05, 0.12)
         inner = (y > hem) & (y < crew - 0.008) & (side < sleeve_end) & ~outer
         chosen = np.nonzero(inner)[0]
-        _cloth_colour(out, at[chosen], top.inner, dye)
+        _cloth_colour(out, at[chosen], top.inner, dye.cloth)
         out.skin[at[chosen]] = False
     chosen = np.nonzero(outer)[0]
-    _cloth_colour(out, at[chosen], top.fabric, dye)
+    _cloth_colour(out, at[chosen], top.fabric, dye.cloth)
     out.skin[at[chosen]] = False
     if top.sleeve_fabric is not None:
         sleeves = np.nonzero(outer & (side > marks.shoulder[0]))[0]
-        _cloth_colour(out, at[sleeves], top.sleeve_fabric, dye)
+        _cloth_colour(out, at[sleeves], top.sleeve_fabric, dye.cloth)
     _top_details(out, at, points, normals, outer, edge, identity, marks)
 
 
