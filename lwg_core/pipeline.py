@@ -2,44 +2,59 @@
 
     recover -> make_source -> with_offsets -> (targets) -> compose -> background -> generate
 
-A picture of any size and aspect enters; the network sees a square window around the person. That
-window is laid over the picture of the first source, so its background can be cut the same way.
+A picture of any size and aspect enters; the network sees a square around the person. The square is
+laid over the picture of the first source, so its background can be cut the same way, and what was
+painted can be pasted back.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .background import background_hole, check_method, fill_background
+from .background import background_hole, check_method, clip_background, fill_background
 from .body.model import BodyModel
 from .body.params import SmplParams
+from .compositing import VideoBackground, place_background, result_size, same_aspect
 from .errors import InputError
-from .flow.chunk import FlowChunk
-from .flow.compose import BAND, network_inputs, source_inputs
+from .flow.compose import ComposeOptions
+from .flow.framing import LARGEST_BODY, frame_person
 from .flow.masks import estimate_mask
-from .flow.offsets import solve_offsets
-from .flow.sequence import FlowSequence, LazyFlow
-from .flow.source import CropWindow, Source, Sources, check_sources, crop_picture, crop_source
-from .flow.window import Window, crop, crop_grid, padded_window, person_box
-from .networks.bank import SourceBank
+from .flow.offsets import with_offsets
+from .flow.sequence import LazyFlow
+from .flow.source import Source, Sources, check_sources, crop_source, resample
+from .flow.transfer import worn_offsets
 from .networks.generator import AttLWBGenerator
+from .painting import check_generator, generate
+from .pictures import LARGEST_SIDE
 from .recovery.fit import FitResult, fit_keypoints
 from .recovery.keypoints import Keypoints
+from .render.camera import Camera
 from .render.raster import rasterize, silhouette
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "VideoBackground",
+    "background_of_clip",
+    "check_generator",
+    "check_placement",
+    "check_size",
+    "compose",
+    "generate",
+    "make_source",
+    "mesh_silhouette",
+    "place_background",
+    "recover",
+    "result_size",
+    "scaled_canvas",
+    "source_background",
+    "with_offsets",
+]
 
-Progress = Callable[[int, int], None]
-WINDOW_FILL = 0.9
-DECODED_MARGIN = 0.12  # of the person's longer side: context for the network
-LARGEST_BODY = 8  # pictures: a body beyond that is a wrong camera, not a close-up
+SIZES = (64, 2048)  # px a side of the network's square
 SMALLEST_BODY = 16  # px
 HANDS = (22, 23)  # joints
 
@@ -86,40 +101,21 @@ def check_placement(source: Source, body: BodyModel) -> None:
         )
 
 
-def with_offsets(sources: Sources, body: BodyModel) -> Sources:
-    """Hair and clothes onto the mesh: offsets solved jointly from all masks, shared by all."""
-    offsets = solve_offsets(body, sources)
-    return tuple(replace(source, offsets=offsets) for source in sources)
+def compose(
+    sources: Sources,
+    target: SmplParams,
+    body: BodyModel,
+    size: int = 256,
+    frame: str = "square",
+    canvas: tuple[int, int] | None = None,
+    options: ComposeOptions | None = None,
+) -> LazyFlow:
+    """Flow from every source to every target frame, on squares of ``size`` x ``size`` pixels.
 
-
-def target_window(target: SmplParams, body: BodyModel, offsets: Tensor | None) -> CropWindow:
-    """The square of the target's picture that holds the person in every frame.
-
-    It stays inside the picture as far as the person does: beyond it there is no background.
-    """
-    left, top, right, bottom = person_box(target, body, offsets)
-    extent = max(right - left, bottom - top)
-    height, width = target.camera.size
-    if not extent <= LARGEST_BODY * max(height, width):  # False for NaN, too
-        raise InputError(
-            "the motion's camera takes the person far out of the picture or behind the viewer; "
-            "use the camera strategy 'source'"
-        )
-    side = max(8, round(extent / WINDOW_FILL))
-    return CropWindow(_place(left, right, side, width), _place(top, bottom, side, height), side)
-
-
-def _place(low: float, high: float, side: int, limit: int) -> int:
-    """Start of a span of ``side`` around low..high, moved into 0..limit as far as it holds it."""
-    start = (low + high - side) / 2
-    start = min(max(start, min(limit - side, 0)), max(limit - side, 0))
-    return round(min(max(start, high - side), low))
-
-
-def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 256) -> LazyFlow:
-    """Flow from every source to every target frame, on a ``size`` x ``size`` window.
-
-    target: T frames with cameras of the first source's picture. size: a multiple of 8, 64-1024.
+    target: T frames with cameras of the first source's picture. size: a multiple of 8, 64-2048.
+    frame: "square" - one square holds the person in all frames and is the result; "full" - it
+        follows the person, and the result is the whole picture.
+    canvas: (height, width) that the picture is resized to first; None = its own size.
     """
     check_size(size)
     check_sources(sources, body)
@@ -132,31 +128,40 @@ def compose(sources: Sources, target: SmplParams, body: BodyModel, size: int = 2
             f"the target belongs to the body model '{target.body_model}', but the sources to "
             f"'{body.id}'; make it with Imitate Motion from these sources"
         )
-    window = target_window(target, body, sources[0].offsets)
-    camera = target.camera.crop(window.left, window.top, (window.side, window.side))
+    if canvas is not None:
+        target = replace(target, camera=resize_canvas(target.camera, canvas))
+    framing = frame_person(target, body, worn_offsets(sources, body), frame)
     return LazyFlow.build(
         tuple(crop_source(source, body, size) for source in sources),
         body,
-        replace(target, camera=camera.resize((size, size))),
+        replace(target, camera=framing.look(target.camera, size)),
         (size, size),
-        window=window,
-        canvas=target.camera.size,
+        options,
+        framing,
     )
 
 
 def check_size(size: int) -> None:
-    if size % 8 or not 64 <= size <= 1024:
-        raise InputError(f"size {size} is not possible; use a multiple of 8 from 64 to 1024")
-
-
-def check_generator(generator: AttLWBGenerator) -> None:
-    """Raise an InputError unless the generator takes what ``compose`` makes."""
-    if generator.config.inputs != "surface":
+    if size % 8 or not SIZES[0] <= size <= SIZES[1]:
         raise InputError(
-            "official generator weights need inputs made from an SMPL body and the official "
-            "mapper files, which this version does not make; use the built-in generator or one "
-            "trained from it"
+            f"size {size} is not possible; use a multiple of 8 from {SIZES[0]} to {SIZES[1]}"
         )
+
+
+def resize_canvas(camera: Camera, canvas: tuple[int, int]) -> Camera:
+    """``camera`` on a picture of (height, width), which must have the same proportions."""
+    height, width = camera.size
+    if not SIZES[0] <= min(canvas) <= max(canvas) <= LARGEST_SIDE:
+        raise InputError(
+            f"a frame of {canvas[1]} x {canvas[0]} px is not possible; sides of {SIZES[0]} to "
+            f"{LARGEST_SIDE} px are"
+        )
+    if not same_aspect(canvas, (height, width)):
+        raise InputError(
+            f"a frame of {canvas[1]} x {canvas[0]} px has other proportions than the picture, "
+            f"{width} x {height} px"
+        )
+    return camera.resize(canvas)
 
 
 def source_background(
@@ -169,9 +174,10 @@ def source_background(
     generator: AttLWBGenerator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """The picture of ``source`` without its person, (3, H, W), at most ``limit`` px a side.
+    """The picture of ``source`` without its person, (3, H, W), at its own resolution.
 
-    What the hands hold goes with the person. generator, device: of the method "generator".
+    What the hands hold goes with the person. The hole is filled at no more than ``limit`` px a
+    side; around it the picture's own pixels stay. generator, device: of the method "generator".
     """
     check_method(method, generator)
     check_sources((source,), body)
@@ -184,7 +190,47 @@ def source_background(
     joints = body.joints(source.params.pose, source.params.betas)
     hands = source.params.camera.project(joints)[0, HANDS, :2] * factor
     known = background_hole(mask, image, hands)
-    return fill_background(image, known, method, seed, progress, generator, device)
+    filled = fill_background(image, known, method, seed, progress, generator, device)
+    return filled if factor == 1 else fill_large(source.image, known, filled)
+
+
+def background_of_clip(
+    frames: Tensor,
+    masks: Tensor,
+    method: str = "patch",
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+    generator: AttLWBGenerator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """The picture (3, H, W) behind the person of a clip whose camera stands still.
+
+    frames: (T, 3, H, W) in [-1, 1]. masks: (T, 1, H, W), 1 = person. What no frame uncovers is
+    filled as in ``source_background``.
+    """
+    check_method(method, generator)
+    plate, known = clip_background(frames, masks)
+    if known.all():
+        return plate
+    return fill_background(plate, known, method, seed, progress, generator, device)
+
+
+def fill_large(image: Tensor, known: Tensor, filled: Tensor) -> Tensor:
+    """``image`` (3, H, W) with its hole, found and filled on a smaller picture.
+
+    known: (1, h, w) bool, False in the hole. filled: (3, h, w), the smaller picture, filled.
+    """
+    size = (image.shape[1], image.shape[2])
+    # Half of a small pixel inside the hole's edge: what is kept must surely be background.
+    share = F.interpolate(known[None].float(), size, mode="bilinear", align_corners=False)[0]
+    keep = (2 * share - 1).clamp(0, 1)
+    return torch.lerp(resample(filled, size).clamp(-1, 1), image, keep)
+
+
+def scaled_canvas(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
+    """(height, width) of a picture of ``size`` whose longer side becomes ``longest_side`` px."""
+    factor = longest_side / max(size)
+    return round(size[0] * factor), round(size[1] * factor)
 
 
 def mesh_silhouette(source: Source, body: BodyModel) -> Tensor:
@@ -192,102 +238,3 @@ def mesh_silhouette(source: Source, body: BodyModel) -> Tensor:
     vertices = body.vertices(source.params.pose, source.params.betas, source.offsets)
     points = source.params.camera.project(vertices)
     return silhouette(rasterize(points, body.faces, source.size))[0]
-
-
-def place_background(background: Tensor, flow: FlowSequence) -> Tensor:
-    """Cut a background (N, 3, H, W) to the flow's window -> (N, 3, *flow.size).
-
-    A picture with the aspect of the first source's picture is cut like it; any other covers the
-    window, centred.
-    """
-    height, width = background.shape[-2:]
-    side = min(height, width)
-    left, top, canvas_width = (width - side) / 2, (height - side) / 2, width
-    if flow.window is not None and flow.canvas is not None:
-        rows, columns = flow.canvas
-        if abs(height / width * columns / rows - 1) < 0.02:
-            left, top, side = flow.window.left, flow.window.top, flow.window.side
-            canvas_width = columns
-    # A window may be many times larger than what is asked for: shrink first, then cut.
-    factor = width / canvas_width
-    shrink = min(1.0, 2 * max(flow.size) / (side * factor))
-    if shrink < 1:
-        shrunk = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-        background = F.interpolate(background, shrunk, mode="area")
-        factor *= shrink
-    left, top, side = round(left * factor), round(top * factor), max(1, round(side * factor))
-    # Beyond its edges the picture is mirrored: repeated edges would be streaks.
-    height, width = background.shape[-2:]
-    before_x, after_x = (min(max(n, 0), width - 1) for n in (-left, left + side - width))
-    before_y, after_y = (min(max(n, 0), height - 1) for n in (-top, top + side - height))
-    background = F.pad(background, (before_x, after_x, before_y, after_y), mode="reflect")
-    window = CropWindow(left + before_x, top + before_y, side)
-    return torch.stack([crop_picture(picture, window, flow.size) for picture in background])
-
-
-@torch.no_grad()
-def generate(
-    generator: AttLWBGenerator,
-    flow: FlowSequence,
-    background: Tensor,
-    chunk: int = 4,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Frames of the person over the background, ``chunk`` at a time, in constant memory.
-
-    background: (1 or T, 3, H, W) at the flow's size. Yields images (t, 3, H, W) in [-1, 1] and
-    mattes (t, 1, H, W), 1 = person, on the CPU. A frame does not depend on ``chunk``.
-    """
-    check_generator(generator)
-    if len(background) not in (1, len(flow)):
-        raise InputError(
-            f"background must be 1 picture or {len(flow)}, one per frame; got {len(background)}"
-        )
-    window = clip_window(flow, generator.config.multiple)
-    inputs = source_inputs(flow.prepared).to(device)
-    bank = generator.encode(inputs)
-    if isinstance(flow, LazyFlow):  # moved once, not for every chunk
-        flow = replace(flow, prepared=flow.prepared.to(inputs.device))
-    for start in range(0, len(flow), chunk):
-        part = flow.chunk(start, min(start + chunk, len(flow)), inputs.device)
-        stop = start + len(part.flow)
-        behind = background if len(background) == 1 else background[start:stop]
-        colour, mask = decode_window(generator, bank, part, window)
-        # The face is copied where one source shows it: the network paints small faces as blobs.
-        colour = part.head * part.warped + (1 - part.head) * colour
-        person = 1 - mask
-        image = person * colour + mask * behind.to(colour)
-        yield image.clamp(-1, 1).cpu(), person.cpu()
-        if progress is not None:
-            progress(stop, len(flow))
-
-
-def clip_window(flow: FlowSequence, multiple: int = 8) -> Window:
-    """The part of the frame that the person needs over the whole clip, for ``decode_window``.
-
-    multiple: its sides are divisible by it.
-
-    One for all frames: the network's normalisation sees the whole window, so a window that follows
-    the person would change the picture a little from chunk to chunk.
-    """
-    left, top, right, bottom = flow.person_box()
-    if not math.isfinite(left + top + right + bottom):
-        raise InputError("the target body does not lie in its picture in any frame")
-    box = (math.floor(top), math.floor(left), math.ceil(bottom), math.ceil(right))
-    margin = round(DECODED_MARGIN * max(box[2] - box[0], box[3] - box[1]))
-    return padded_window(box, max(margin, min(flow.size) // BAND + 1), flow.size, multiple)
-
-
-def decode_window(
-    generator: AttLWBGenerator, bank: SourceBank, part: FlowChunk, window: Window
-) -> tuple[Tensor, Tensor]:
-    """Colour (T, 3, H, W) and mask (T, 1, H, W), 1 = background, decoded inside ``window``."""
-    inputs, grid = network_inputs(part), part.flow.to_official()
-    colour, mask = generator.decode(bank, crop(inputs, window), crop_grid(grid, window))
-    top, left, height, width = window
-    full_colour = part.warped.clone()
-    full_mask = torch.ones_like(part.silhouette)
-    full_colour[..., top : top + height, left : left + width] = colour
-    full_mask[..., top : top + height, left : left + width] = mask
-    return full_colour, full_mask

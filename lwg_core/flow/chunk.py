@@ -16,7 +16,7 @@ from .field import FlowField
 class FlowChunk:
     """T target frames of (H, W) pixels, composed from S sources.
 
-    flow: what the network warps with. all_flow: every projected surface point, visible or not.
+    flow: what the network warps with.
     score: (T, S, H, W) trust in each source, visibility * facing^3, 0 = none.
     warped: (T, 3, H, W) I_syn in [-1, 1], 0 away from the person.
     visibility: (T, 1, H, W) in 0..1, how far ``warped`` shows source pixels (not filled texture).
@@ -25,11 +25,10 @@ class FlowChunk:
         that the mesh covers.
     head: (T, 1, H, W) in 0..1, smooth: head and face as one source shows them.
     part: (T, H, W) int64 index into PART_NAMES, -1 outside the silhouette.
-    raster: the target meshes.
+    raster: the target meshes. points: (T, V, 3) pixel x, y and depth in metres of their vertices.
     """
 
     flow: FlowField
-    all_flow: FlowField
     score: Tensor
     warped: Tensor
     visibility: Tensor
@@ -39,6 +38,7 @@ class FlowChunk:
     head: Tensor
     part: Tensor
     raster: Raster
+    points: Tensor
 
     def __len__(self) -> int:
         return self.warped.shape[0]

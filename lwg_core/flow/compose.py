@@ -33,6 +33,7 @@ __all__ = [
     "source_inputs",
 ]
 
+TRANSFERS = ("flows", "texture")
 BAND = 14  # the band outside the silhouette is a 14th of the short side wide
 
 
@@ -45,16 +46,22 @@ class ComposeOptions:
     extension: continue the flow over a band outside the silhouette.
     winner: one source per body part; otherwise all sources are averaged by their trust.
     fill: give unseen pixels the texture of their body part; otherwise 0.
+    transfer: where sources give parts only (appearance transfer): "flows", the flow of a source is
+        valid on its parts alone (the paper's T1, T2); "texture", only I_syn keeps to the parts and
+        all sources flow over the whole body (the released code: the attention decides).
     """
 
     visibility: str = "visible"
     extension: bool = True
     winner: bool = True
     fill: bool = True
+    transfer: str = "flows"
 
     def __post_init__(self) -> None:
         if self.visibility not in ("visible", "official"):
             raise InputError(f'visibility must be "visible" or "official"; got {self.visibility!r}')
+        if self.transfer not in TRANSFERS:
+            raise InputError(f"transfer must be {' or '.join(TRANSFERS)}; got {self.transfer!r}")
 
 
 def compose(
@@ -88,10 +95,12 @@ def compose(
 
     shape = (len(vertices), *size)
     warped, visibility, head = synthesize(prepared, pixels, shape, options.winner, options.fill)
-    chosen = pixels.seen > 0 if options.visibility == "visible" else pixels.projected
+    offered = pixels.projected
+    if options.transfer == "flows" and len(prepared.patterns) > 1:
+        offered = offered & (prepared.patterns[pixels.piece] > 0)
+    chosen = offered & (pixels.seen > 0) if options.visibility == "visible" else offered
     return FlowChunk(
         flow=_field(pixels, chosen, shape),
-        all_flow=_field(pixels, pixels.projected, shape),
         score=paint(pixels.score, pixels.index, shape).permute(0, 3, 1, 2),
         warped=warped,
         visibility=visibility,
@@ -101,14 +110,20 @@ def compose(
         head=head,
         part=paint(surface.part[:, None], surface.index, shape, -1)[..., 0],
         raster=raster,
+        points=projected,
     )
 
 
 def _field(pixels: FlowPixels, valid: Tensor, shape: tuple[int, int, int]) -> FlowField:
     """The flow of the list ``pixels`` where ``valid`` (M, S), as a dense field."""
-    grid = torch.where(valid[..., None], pixels.grid, SENTINEL)
-    grid = paint(grid.flatten(1), pixels.index, shape, SENTINEL).unflatten(3, (-1, 2))
-    dense = paint(valid, pixels.index, shape, False)
-    return FlowField(
-        grid.permute(0, 3, 1, 2, 4).contiguous(), dense.permute(0, 3, 1, 2).contiguous()
-    )
+    frames, height, width = shape
+    area, sources = height * width, valid.shape[1]
+    pairs = valid.reshape(-1).nonzero().squeeze(1)
+    index = pixels.index.index_select(0, torch.div(pairs, sources, rounding_mode="floor"))
+    frame = torch.div(index, area, rounding_mode="floor")
+    place = index + (frame * (sources - 1) + pairs % sources) * area  # in (T, S, H, W)
+    grid = pixels.grid.new_full((frames * sources * area, 2), SENTINEL)
+    grid = grid.index_copy_(0, place, pixels.grid.reshape(-1, 2).index_select(0, pairs))
+    dense = torch.zeros_like(grid[:, 0], dtype=torch.bool).index_fill_(0, place, True)
+    shape = (frames, sources, height, width)
+    return FlowField(grid.view(*shape, 2), dense.view(shape))

@@ -107,8 +107,8 @@ class FlowField:
         return torch.where(self.valid[..., None], offsets, 0.0)
 
     def to_official(self) -> Tensor:
-        """(T, S, H, W, 2) as the official generators take it: -2 where invalid."""
-        return torch.where(self.valid[..., None], self.grid, SENTINEL)
+        """(T, S, H, W, 2) as the official generators take it: -2 where invalid, as ``grid`` is."""
+        return self.grid
 
     def resize(self, size: tuple[int, int]) -> FlowField:
         """The field on a target of another (height, width).

@@ -16,7 +16,7 @@ Two steps:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -87,6 +87,15 @@ def solve_offsets(body: BodyModel, sources: Sources, share: float = 1.0) -> Tens
     offset = torch.cat([outline.offset for outline in outlines]).cpu().double().numpy()
     solved = _solve(body, index, offset)
     return share * torch.from_numpy(solved).to(body.v_template)
+
+
+def with_offsets(sources: Sources, body: BodyModel) -> Sources:
+    """Hair and clothes onto the mesh: offsets solved jointly from all masks of a person."""
+    solved = {}
+    for person in dict.fromkeys(source.person for source in sources):
+        own = tuple(source for source in sources if source.person == person)
+        solved[person] = solve_offsets(body, own)
+    return tuple(replace(source, offsets=solved[source.person]) for source in sources)
 
 
 def observe_outline(body: BodyModel, source: Source) -> Outline:

@@ -1,11 +1,15 @@
-"""Body-part labels of vertices, and the groups within which sources compete and texture spreads."""
+"""Body-part labels of vertices, the groups within which sources compete, and the parts to wear."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from ..body.model import PART_NAMES, BodyModel
+from ..body.params import JOINT_NAMES
+from ..errors import InputError
 
 GROUP_NAMES = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
 HEAD_GROUP = GROUP_NAMES.index("head")
@@ -29,6 +33,38 @@ _PART_OF_JOINT = (
     "left_arm right_arm left_hand right_hand left_hand right_hand"
 ).split()
 
+# What a source can be asked to give. Hands belong to neither top nor trousers: they are bare skin,
+# which is the wearer's, as the face is; gloves are "hands". Shoes are bought apart: "feet".
+# "hips" is the torso below HEM, no label of the body's own.
+PART_GROUPS = {
+    "head": ("head", "face"),
+    "face": ("face",),
+    "upper": ("torso", "left_arm", "right_arm"),
+    "lower": ("hips", "left_leg", "right_leg"),
+    "arms": ("left_arm", "right_arm"),
+    "hands": ("left_hand", "right_hand"),
+    "legs": ("left_leg", "right_leg"),
+    "feet": ("left_foot", "right_foot"),
+    "body": ("hips", *(name for name in PART_NAMES if name not in ("head", "face"))),
+    "whole": ("hips", *PART_NAMES),
+}
+_HIPS = ("left_hip", "right_hip")
+HEM = 0.35  # of the way from the pelvis joint to the hip joints: where tops end and trousers show
+
+
+def check_parts(parts: Iterable[str]) -> tuple[str, ...]:
+    """``parts`` in the order of PART_GROUPS, each once, or an InputError that lists the names."""
+    if isinstance(parts, str):
+        parts = parts.replace(",", " ").split()
+    parts = tuple(parts)
+    names = ", ".join(PART_GROUPS)
+    if not parts:
+        raise InputError(f"no body part is chosen; choose one or more of {names}")
+    unknown = [str(part) for part in parts if part not in PART_GROUPS]
+    if unknown:
+        raise InputError(f"there is no body part '{unknown[0]}'; the parts are {names}")
+    return tuple(name for name in PART_GROUPS if name in parts)
+
 
 def part_labels(body: BodyModel) -> Tensor:
     """(V,) int64 index into PART_NAMES: the body's own labels, or those of its heaviest joint."""
@@ -42,3 +78,26 @@ def group_of_part(device=None) -> Tensor:
     """(11,) int64: index into GROUP_NAMES of each of PART_NAMES."""
     table = [GROUP_NAMES.index(_GROUP_OF_PART[name]) for name in PART_NAMES]
     return torch.tensor(table, device=device)
+
+
+def part_vertices(body: BodyModel, parts: Iterable[str]) -> Tensor:
+    """(V,) bool: the vertices of ``parts``, names of PART_GROUPS."""
+    labels = part_labels(body)
+    torso = labels == PART_NAMES.index("torso")
+    hips = torso & below_hem(body)
+    chosen = torch.zeros_like(torso)
+    for name in {member for part in check_parts(parts) for member in PART_GROUPS[part]}:
+        if name == "hips":
+            chosen |= hips
+        elif name == "torso":
+            chosen |= torso & ~hips
+        else:
+            chosen |= labels == PART_NAMES.index(name)
+    return chosen
+
+
+def below_hem(body: BodyModel) -> Tensor:
+    """(V,) bool: below the line where a top usually ends, by height on the T-posed template."""
+    joints = body.joint_regressor @ body.v_template
+    pelvis, left, right = (joints[JOINT_NAMES.index(n), 1] for n in ("pelvis", *_HIPS))
+    return body.v_template[:, 1] < pelvis + HEM * ((left + right) / 2 - pelvis)

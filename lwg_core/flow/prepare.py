@@ -17,6 +17,7 @@ from .field import normalize_pixels
 from .parts import part_labels
 from .source import Sources, check_sources, crop_source, source_vertices
 from .texture import vertex_colors
+from .transfer import feeding
 from .visibility import depth_map, facing, visible
 
 ALPHA_GROWTH = 0.02  # of the person's height: how far a mask is guessed beyond the naked mesh
@@ -40,6 +41,8 @@ class PreparedSources:
     silhouette: (S, 1, h, w) 0 or 1, coverage: (S, 1, h, w) in 0..1, the share of each pixel that
         the mesh covers, and code: (S, 3, h, w) correspondence code, of the meshes.
     parts: (V,) int64 index into PART_NAMES. vertex_code: (V, 3).
+    patterns: (P, S) 0 or 1, the distinct sets of sources that feed a vertex; all 1 where no source
+        claims parts. pieces: (V,) int64, the pattern of each vertex.
     vertex_colors: (V, 3) in [-1, 1], every vertex coloured, seen or not.
     raster: the meshes at (h, w).
     """
@@ -57,6 +60,8 @@ class PreparedSources:
     coverage: Tensor
     code: Tensor
     parts: Tensor
+    patterns: Tensor
+    pieces: Tensor
     vertex_code: Tensor
     vertex_colors: Tensor
     raster: Raster
@@ -68,6 +73,11 @@ class PreparedSources:
     def size(self) -> tuple[int, int]:
         """(height, width) of the sources."""
         return self.image.shape[2], self.image.shape[3]
+
+    @property
+    def feeds(self) -> Tensor:
+        """(V, S) 0 or 1: which vertices each source feeds. Its mesh hides what it hides anyway."""
+        return self.patterns[self.pieces]
 
     @property
     def device(self) -> torch.device:
@@ -143,6 +153,11 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
     trust = trust.T.contiguous()
     shown = visible(depth, points[..., :2], points[..., 2], points[..., 3]) * trust
     parts = part_labels(body)
+    found = feeding(sources, body)
+    patterns = found.patterns.to(shown.dtype)
+    score = shown * points[..., 3].clamp(min=0) ** 3
+    if len(patterns) > 1:
+        score = score * patterns[found.pieces]
     return PreparedSources(
         body=body,
         sources=sources,
@@ -157,9 +172,11 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
         coverage=coverage(drawn, faces, size),
         code=code,
         parts=parts,
+        patterns=patterns,
+        pieces=found.pieces,
         vertex_code=vertex_code,
         vertex_colors=vertex_colors(
-            body, parts, foreground, points[..., :2], shown * points[..., 3].clamp(min=0) ** 3
+            body, parts, found.pieces, foreground, points[..., :2], score
         ),
         raster=raster,
     )

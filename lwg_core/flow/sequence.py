@@ -16,8 +16,10 @@ from ..body.params import SmplParams
 from ..errors import InputError
 from .chunk import FlowChunk
 from .compose import ComposeOptions, compose
+from .framing import Framing
 from .prepare import PreparedSources, prepare_sources
-from .source import CropWindow, Sources
+from .source import Sources
+from .transfer import worn_offsets
 from .window import person_box
 
 SIDES = (64, 8192)
@@ -27,8 +29,8 @@ class FlowSequence(Protocol):
     """Composed flow of ``len(flow)`` frames.
 
     prepared: the sources. size: (height, width) of the targets. fps: frames per second.
-    window, canvas: where the targets lie in the picture that their cameras came from, and its
-    (height, width); None = they are that picture.
+    framing: where the targets lie in the picture that their cameras came from; None = they are that
+    picture.
     """
 
     @property
@@ -41,10 +43,7 @@ class FlowSequence(Protocol):
     def fps(self) -> float: ...
 
     @property
-    def window(self) -> CropWindow | None: ...
-
-    @property
-    def canvas(self) -> tuple[int, int] | None: ...
+    def framing(self) -> Framing | None: ...
 
     def __len__(self) -> int: ...
 
@@ -70,8 +69,7 @@ class LazyFlow:
     size: tuple[int, int]
     offsets: Tensor | None = None
     options: ComposeOptions = ComposeOptions()
-    window: CropWindow | None = None
-    canvas: tuple[int, int] | None = None
+    framing: Framing | None = None
 
     @classmethod
     def build(
@@ -81,25 +79,24 @@ class LazyFlow:
         target: SmplParams,
         size: tuple[int, int],
         options: ComposeOptions | None = None,
-        window: CropWindow | None = None,
-        canvas: tuple[int, int] | None = None,
+        framing: Framing | None = None,
         device=None,
     ) -> LazyFlow:
         """Check ``target`` against the sources and prepare them.
 
         target: T frames with cameras. Without betas it takes those of the first source; its own
-        must belong to ``body``. Clothes and hair (offsets) are the first source's.
+        must belong to ``body``. Clothes and hair (offsets) are those
+        that the sources say the person wears.
         """
         target = check_target(target, body, size)
         if not isinstance(sources, PreparedSources):
             sources = prepare_sources(sources, body, device)
-        first = sources.sources[0]
         if target.betas is None:
-            target = replace(target, betas=first.params.betas, body_model=body.id)
+            first = sources.sources[0].params
+            target = replace(target, betas=first.betas, body_model=body.id)
         target = target.to(sources.device)
-        return cls(
-            sources, target, size, first.offsets, options or ComposeOptions(), window, canvas
-        )
+        offsets = worn_offsets(sources.sources, body)
+        return cls(sources, target, size, offsets, options or ComposeOptions(), framing)
 
     @property
     def fps(self) -> float:
@@ -132,8 +129,7 @@ class MaterialisedFlow:
     frames: FlowChunk
     box: tuple[float, float, float, float]
     fps: float = 30.0
-    window: CropWindow | None = None
-    canvas: tuple[int, int] | None = None
+    framing: Framing | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -158,7 +154,7 @@ def materialise(flow: FlowSequence, chunk: int = 8, keep: torch.device | str = "
         for start in range(0, len(flow), chunk)
     ]
     return MaterialisedFlow(
-        flow.prepared, FlowChunk.cat(pieces), flow.person_box(), flow.fps, flow.window, flow.canvas
+        flow.prepared, FlowChunk.cat(pieces), flow.person_box(), flow.fps, flow.framing
     )
 
 

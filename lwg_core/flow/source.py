@@ -12,6 +12,7 @@ from torch import Tensor
 from ..body.confidence import vertex_trust
 from ..body.params import SmplParams
 from ..errors import InputError
+from .parts import check_parts
 
 if TYPE_CHECKING:
     from ..body.model import BodyModel
@@ -28,12 +29,17 @@ class Source:
     params: the person in it, one frame, with betas and a camera of this picture's size.
     mask: (1, H, W) in 0..1, 1 = person; None = unknown.
     offsets: (V,) metres along the rest normals (hair, clothes); None = the naked body.
+    parts: names of ``parts.PART_GROUPS`` that this source gives; None = whatever nobody else
+        claims.
+    person: whose picture it is; 0 = the wearer, whose shape, head, camera and background stay.
     """
 
     image: Tensor
     params: SmplParams
     mask: Tensor | None = None
     offsets: Tensor | None = None
+    parts: tuple[str, ...] | None = None
+    person: int = 0
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[0] != 3:
@@ -79,6 +85,8 @@ class Source:
             )
         if self.offsets is not None and self.offsets.ndim != 1:
             raise InputError(f"source offsets must be (V,); got {tuple(self.offsets.shape)}")
+        if self.parts is not None:
+            check_parts(self.parts)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,11 +94,12 @@ class Source:
         return self.image.shape[1], self.image.shape[2]
 
     def to(self, device) -> Source:
-        return Source(
-            self.image.to(device),
-            self.params.to(device),
-            None if self.mask is None else self.mask.to(device),
-            None if self.offsets is None else self.offsets.to(device),
+        return replace(
+            self,
+            image=self.image.to(device),
+            params=self.params.to(device),
+            mask=None if self.mask is None else self.mask.to(device),
+            offsets=None if self.offsets is None else self.offsets.to(device),
         )
 
 
@@ -169,7 +178,7 @@ def crop_source(
         mask = crop_picture(mask, window, (size, size), repeat=False).clamp(0, 1)
     camera = source.params.camera.crop(window.left, window.top, (window.side, window.side))
     params = replace(source.params, camera=camera.resize((size, size)))
-    return Source(image, params, mask, source.offsets)
+    return replace(source, image=image, params=params, mask=mask)
 
 
 def crop_picture(

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..networks.pairs import sample
 from ..render.raster import Raster
 from .extension import inward, nearest_inside, shell_offset
 from .prepare import PreparedSources
@@ -32,6 +34,8 @@ class FlowPixels:
     clear: (M, S) in 0..1, how far the source has this pixel's texture at all: not stretched (seen
         at a much flatter angle than the target sees it) and not hidden.
     part: (M,) int64 index into PART_NAMES. color: (M, 3) of the vertices, in [-1, 1].
+    piece: (M,) int64 row of ``PreparedSources.patterns``. score and clear are 0 in sources that do
+        not feed it; grid, projected and seen are of all sources.
     on_mesh: (M,) bool, False in the band around the silhouette.
     """
 
@@ -43,6 +47,7 @@ class FlowPixels:
     clear: Tensor
     part: Tensor
     color: Tensor
+    piece: Tensor
     on_mesh: Tensor
 
 
@@ -64,7 +69,7 @@ class SurfacePixels(FlowPixels):
 
 def blend(attributes: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
     """(P, C) per-vertex attributes (V, C) at corners (P, 3) mixed by weights (P, 3)."""
-    return sum(weights[:, k, None] * attributes[corners[:, k]] for k in range(3))
+    return sample(attributes, corners, weights)
 
 
 def paint(values: Tensor, index: Tensor, shape: tuple[int, ...], background=0.0) -> Tensor:
@@ -74,14 +79,27 @@ def paint(values: Tensor, index: Tensor, shape: tuple[int, ...], background=0.0)
     return canvas.index_copy(0, index, values).unflatten(0, (frames, height, width))
 
 
+def piece_of(prepared: PreparedSources, corners: Tensor, weights: Tensor) -> Tensor:
+    """(P,) int64 row of ``patterns``: the one with most of the weight at corners (P, 3).
+
+    So a seam runs straight across the faces that it divides.
+    """
+    count = len(prepared.patterns)
+    if count == 1:
+        return torch.zeros_like(corners[:, 0])
+    shares = F.one_hot(prepared.pieces, count).to(weights.dtype)
+    return blend(shares, corners, weights).argmax(1)
+
+
 def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> SurfacePixels:
     """Which surface point each covered pixel sees, and where the sources show that point.
 
     cosine: (T, V) of the target vertices, as from ``visibility.facing``.
     """
     index = (raster.face_index.flatten() >= 0).nonzero().squeeze(1)
-    corners = prepared.body.faces[raster.face_index.flatten()[index].long()]
-    weights = raster.barycentric.view(-1, 3)[index]
+    face = raster.face_index.flatten().index_select(0, index)
+    corners = prepared.body.faces.index_select(0, face)
+    weights = raster.barycentric.view(-1, 3).index_select(0, index)
     points = blend(prepared.points.flatten(1), corners, weights).unflatten(1, (len(prepared), 6))
     grid, source_cosine = points[..., :2], points[..., 3]
     facing = source_cosine.clamp(min=MIN_FACING)
@@ -91,15 +109,21 @@ def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> Su
     vertex = corners + (frame * cosine.shape[1])[:, None]
     stretch = facing / blend(cosine.reshape(-1, 1), vertex, weights).clamp(min=MIN_FACING)
     main = corners.gather(1, weights.argmax(1, keepdim=True)).squeeze(1)
+    score, clear = seen * facing**3, torch.minimum(seen, (stretch / STRETCH) ** 3)
+    piece = piece_of(prepared, corners, weights)
+    if len(prepared.patterns) > 1:
+        fed = prepared.patterns[piece]
+        score, clear = score * fed, clear * fed
     return SurfacePixels(
         index=index,
         grid=grid,
         projected=trust > 0,
         seen=seen,
-        score=seen * facing**3,
-        clear=torch.minimum(seen, (stretch / STRETCH) ** 3),
+        score=score,
+        clear=clear,
         part=prepared.parts[main],
         color=blend(prepared.vertex_colors, corners, weights),
+        piece=piece,
         on_mesh=torch.ones_like(index, dtype=torch.bool),
         code=blend(prepared.vertex_code, corners, weights),
         cosine=source_cosine,
@@ -131,7 +155,11 @@ def extend(
     rows = torch.arange(len(surface.index), device=mask.device)
     row_of = torch.full((mask.numel(),), -1, device=mask.device).index_copy(0, surface.index, rows)
     outside, nearest = nearest_inside(mask, reach)
-    inner = row_of[nearest]
+    inner = row_of.index_select(0, nearest)
+
+    def take(values: Tensor, index: Tensor = inner) -> Tensor:
+        return values.index_select(0, index)  # a third of the time of values[index] on a CPU
+
     frame = torch.div(nearest, height * width, rounding_mode="floor")
     step = torch.stack(
         [
@@ -141,32 +169,36 @@ def extend(
         ],
         -1,
     )
-    corners = surface.corners[inner] + (frame * normals.shape[1])[:, None]
-    normal = blend(normals[..., :2].reshape(-1, 2), corners, surface.weights[inner])
-    metres = step / scale[frame, None]
-    moved, kept = shell_offset(metres, normal, surface.source_normal[inner])
+    corners = take(surface.corners) + (frame * normals.shape[1])[:, None]
+    normal = blend(normals[..., :2].reshape(-1, 2), corners, take(surface.weights))
+    metres = step / take(scale, frame)[:, None]
+    moved, kept = shell_offset(metres, normal, take(surface.source_normal))
     source_height, source_width = prepared.size
     aspect = moved.new_tensor([1.0, source_width / source_height])
-    grid = surface.grid[inner] + moved * prepared.reach[:, None] * aspect
+    grid = take(surface.grid) + moved * prepared.reach[:, None] * aspect
 
-    reached = cells(grid, prepared.size)
-    off_mesh = prepared.raster.face_index.reshape(-1)[reached] < 0
-    there = prepared.code.permute(0, 2, 3, 1).reshape(-1, 3)[reached]
-    apart = (there - surface.code[inner][:, None]).square().sum(-1)
-    projected = (grid.abs() <= 1).all(-1) & (off_mesh | (apart < NEARBY**2))
-    projected &= surface.projected[inner]
+    projected = take(surface.projected) & (grid.abs() <= 1).all(-1)
+    reached = cells(grid, prepared.size).reshape(-1)
+    off_mesh = take(prepared.raster.face_index.reshape(-1), reached).view_as(projected) < 0
+    landed = (projected & ~off_mesh).reshape(-1).nonzero().squeeze(1)
+    there = take(prepared.code.permute(0, 2, 3, 1).reshape(-1, 3), take(reached, landed))
+    here = take(surface.code, take(inner, torch.div(landed, len(prepared), rounding_mode="floor")))
+    near = (there - here).square().sum(-1) < NEARBY**2
+    projected = projected.reshape(-1).index_copy(0, landed, near).view_as(projected)
     # An outline is seen at a grazing angle, where visibility is noise: trust the surface behind it.
-    part = surface.part[inner]
-    seen, score, clear = surface.seen[inner], surface.score[inner], surface.clear[inner]
+    part, piece = take(surface.part), take(surface.piece)
+    seen, score, clear = take(surface.seen), take(surface.score), take(surface.clear)
     for depth in (1, 2):
         behind = inward(nearest, step, depth * max(reach / 9, 1), (height, width))
-        other = row_of[behind]
-        same = ((other >= 0) & (surface.part[other] == part))[:, None]
-        seen = torch.maximum(seen, surface.seen[other] * same)
-        score = torch.maximum(score, surface.score[other] * same)
-        clear = torch.maximum(clear, surface.clear[other] * same)
+        other = take(row_of, behind)
+        same, other = other >= 0, other.clamp(min=0)
+        same &= (take(surface.part, other) == part) & (take(surface.piece, other) == piece)
+        same = same[:, None]
+        seen = torch.maximum(seen, take(surface.seen, other) * same)
+        score = torch.maximum(score, take(surface.score, other) * same)
+        clear = torch.maximum(clear, take(surface.clear, other) * same)
     # Before the mesh itself nothing can be told but that cloth is about as thick as on the outline.
-    close = (1 - moved.norm(dim=-1) / CLOTH).clamp(min=0) * (surface.cosine[inner] > 0)
+    close = (1 - moved.norm(dim=-1) / CLOTH).clamp(min=0) * (take(surface.cosine) > 0)
     told = projected * torch.where(off_mesh, 1.0, close) * ((kept - 0.5) / 0.5).clamp(min=0)
     return FlowPixels(
         index=torch.cat([surface.index, outside]),
@@ -176,6 +208,7 @@ def extend(
         score=torch.cat([surface.score, score * told * BAND_TRUST]),
         clear=torch.cat([surface.clear, clear * told]),
         part=torch.cat([surface.part, part]),
-        color=torch.cat([surface.color, surface.color[inner]]),
+        color=torch.cat([surface.color, take(surface.color)]),
+        piece=torch.cat([surface.piece, piece]),
         on_mesh=torch.cat([surface.on_mesh, torch.zeros_like(outside, dtype=torch.bool)]),
     )

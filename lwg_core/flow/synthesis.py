@@ -3,6 +3,7 @@
 To average sources doubles what they show a pixel apart: seams, braces, eyes. So within each group
 of body parts the source with the highest summed trust wins; the others only fill what it does not
 show. The head takes one source, without fill: half a face from another picture is worse than none.
+What other sources feed is another group: a face may come from one person and the hair from another.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def synthesize(
     frame = torch.div(pixels.index, shape[1] * shape[2], rounding_mode="floor")
     preferred = torch.ones_like(trust)
     if winner:
-        cell = frame * len(GROUP_NAMES) + groups
-        preferred = preference(trust, cell, groups, shape[0] * len(GROUP_NAMES))
+        labels = len(GROUP_NAMES) * len(prepared.patterns)
+        cell = frame * labels + groups + len(GROUP_NAMES) * pixels.piece
+        preferred = preference(trust, cell, groups, shape[0] * labels)
 
     shown = sure * pixels.clear
     missing = (1 - (shown * preferred).amax(1)) * ~head

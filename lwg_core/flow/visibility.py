@@ -46,13 +46,17 @@ def depth_map(projected: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor
     return rasterize(projected * scale, faces, (size[0] * factor, size[1] * factor)).depth
 
 
-def cells(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """Flat index (P, S) into maps (S, *size) at grid (P, S, 2) in [-1, 1]; edges repeat."""
+def cells(grid: Tensor, size: tuple[int, int], source: Tensor | None = None) -> Tensor:
+    """Flat int32 index (...) into maps (S, *size) at grid (..., 2) in [-1, 1]; edges repeat.
+
+    source: (...) which map; by default grid is (P, S, 2), one column for each.
+    """
     height, width = size
-    column = ((grid[..., 0] + 1) * (width / 2)).long().clamp(0, width - 1)
-    row = ((grid[..., 1] + 1) * (height / 2)).long().clamp(0, height - 1)
-    plane = torch.arange(grid.shape[1], device=grid.device) * (height * width)
-    return plane + row * width + column
+    column = ((grid[..., 0] + 1) * (width / 2)).int().clamp(0, width - 1)
+    row = ((grid[..., 1] + 1) * (height / 2)).int().clamp(0, height - 1)
+    if source is None:
+        source = torch.arange(grid.shape[1], dtype=torch.int32, device=grid.device)
+    return source * (height * width) + row * width + column
 
 
 def visible(depth: Tensor, grid: Tensor, point_depth: Tensor, cosine: Tensor) -> Tensor:
@@ -63,18 +67,26 @@ def visible(depth: Tensor, grid: Tensor, point_depth: Tensor, cosine: Tensor) ->
 
     A point counts when it passes the depth test itself; its value is the share of a ring of
     neighbours that pass too. Neighbours on a slanted surface lie at other depths, so their
-    tolerance grows with the slant.
+    tolerance grows with the slant. Each test is made only where the ones before it passed: most
+    points are hidden from most sources.
     """
-    seen = (grid.abs() <= 1).all(-1) & (cosine > AWAY)
     height, width = depth.shape[1:]
-    nearest = depth.reshape(-1)
-    seen &= point_depth <= nearest[cells(grid, (height, width))] + TOLERANCE
-    slack = point_depth - TOLERANCE / cosine.clamp(0.25, 1)
+    nearest, sources = depth.reshape(-1), depth.shape[0]
+    places, depths = grid.reshape(-1, 2), point_depth.reshape(-1)
+    pairs = ((grid.abs() <= 1).all(-1) & (cosine > AWAY)).reshape(-1).nonzero().squeeze(1)
+    cell = cells(places.index_select(0, pairs), (height, width), (pairs % sources).int())
+    front = depths.index_select(0, pairs) <= nearest.index_select(0, cell) + TOLERANCE
+    pairs = pairs[front]
+    place, source = places.index_select(0, pairs), (pairs % sources).int()
+    slant = cosine.reshape(-1).index_select(0, pairs).clamp(0.25, 1)
+    slack = depths.index_select(0, pairs) - TOLERANCE / slant
     radius = 2 * TAP_RADIUS * max(height, width)
-    passed = torch.zeros_like(point_depth)
+    passed = torch.zeros_like(slack)
     for tap in range(TAPS):
         angle = 2 * math.pi * tap / TAPS
         step = grid.new_tensor([math.cos(angle) / width, math.sin(angle) / height]) * radius
-        passed += slack <= nearest[cells(grid + step, (height, width))]
+        cell = cells(place + step, (height, width), source)
+        passed += slack <= nearest.index_select(0, cell)
     # Half of the ring may be lost before trust is: an outline cuts a ring in two.
-    return seen * ((passed / TAPS - 0.25) / 0.75).clamp(0, 1)
+    share = ((passed / TAPS - 0.25) / 0.75).clamp(0, 1)
+    return torch.zeros_like(depths).index_copy(0, pairs, share).view_as(point_depth)

@@ -79,15 +79,22 @@ def move_to_source_window(grid: Tensor, size: tuple[int, int], window: Window) -
     return torch.where((grid <= -2).all(-1, keepdim=True), grid, moved)
 
 
-def person_box(
-    target: SmplParams, body: BodyModel, offsets: Tensor | None
-) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) in pixels of the mesh in all frames; NaN if it has no picture."""
+def person_boxes(target: SmplParams, body: BodyModel, offsets: Tensor | None) -> Tensor:
+    """(T, 4) left, top, right, bottom of the mesh in pixels; NaN where it is behind the viewer."""
     boxes = []
     for start in range(0, len(target), CHUNK):
         part = target.select(slice(start, start + CHUNK))
         points = part.camera.project(body.vertices(part.pose, part.betas, offsets))
-        points = points.where(points[..., 2:] > part.camera.near, torch.nan).flatten(0, 1)[:, :2]
-        boxes.append(torch.cat([points.amin(0), -points.amax(0)]))
-    left, top, right, bottom = torch.stack(boxes).amin(0) * points.new_tensor([1, 1, -1, -1])
-    return float(left), float(top), float(right), float(bottom)
+        points = points.where(points[..., 2:] > part.camera.near, torch.nan)[..., :2]
+        boxes.append(torch.cat([points.amin(1), points.amax(1)], 1))
+    return torch.cat(boxes)
+
+
+def person_box(
+    target: SmplParams, body: BodyModel, offsets: Tensor | None
+) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) in pixels of the mesh in all frames; NaN if it has no picture."""
+    boxes = person_boxes(target, body, offsets)
+    left, top = boxes[:, :2].amin(0).tolist()
+    right, bottom = boxes[:, 2:].amax(0).tolist()
+    return left, top, right, bottom

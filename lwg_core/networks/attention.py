@@ -1,4 +1,4 @@
-"""The Attentional Liquid Warping Block (paper section 3.3) and the warp that feeds it.
+"""The Attentional Liquid Warping Block (paper section 3.3).
 
 Notable decisions
 - Two facts make the number of convolutions independent of the number of sources, exactly.
@@ -9,59 +9,19 @@ Notable decisions
   the mix.
 - With a single source alpha is 1: query and key are not evaluated.
 - Pixels that no source covers warp to zero and still take part in the softmax, as officially.
+- Without gradients only the (pixel, source) pairs that see something are worked on (``pairs``): the
+  same algebra, whose cost hardly depends on the number of sources. With gradients the maps are
+  warped whole.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from .blocks import conv3x3, conv_together, like_input
-
-SENTINEL = -2.0
-
-
-def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
-    """Flow of another resolution: (N, H, W, 2) -> (N, height, width, 2), bilinear.
-
-    The sentinels -2 blend with their neighbours along silhouettes; the official weights know it so.
-    """
-    flow = rearrange(flow, "n h w c -> n c h w")
-    flow = F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=True)
-    return rearrange(flow, "n c h w -> n h w c")
-
-
-def pool_flow(flow: Tensor, height: int, width: int) -> Tensor:
-    """Flow of a smaller resolution for our own weights: (N, H, W, 2) -> (N, height, width, 2).
-
-    The mean of the valid coordinates under each pixel, -2 where fewer than a quarter are valid. No
-    sentinel blends in and nothing shifts, so the result does not depend on where a crop begins.
-    """
-    flow = rearrange(flow, "n h w c -> n c h w")
-    valid = (flow > SENTINEL).all(1, keepdim=True).to(flow.dtype)
-    share = F.adaptive_avg_pool2d(valid, (height, width))
-    mean = F.adaptive_avg_pool2d(flow * valid, (height, width)) / share.clamp(min=1e-6)
-    pooled = torch.where(share >= 0.25, mean, torch.full_like(mean, SENTINEL))
-    return rearrange(pooled, "n c h w -> n h w c")
-
-
-def warp_features(features: Tensor, flow: Tensor) -> Tensor:
-    """Source features seen from the targets: zeros where the flow leaves the source.
-
-    features: (B, S, C, h, w); flow: (B, T, S, H, W, 2) in [-1, 1] with edges at +-1.
-    Returns (B*T, S, C, H, W). Coordinates are never half precision: it would move
-    them by pixels.
-    """
-    batch, frames, sources = flow.shape[:3]
-    # The frames are stacked along the height, so that no source is repeated for them.
-    grid = rearrange(flow, "b t s h w c -> (b s) (t h) w c")
-    exact = torch.promote_types(features.dtype, torch.float32)
-    warped = F.grid_sample(features.flatten(0, 1).to(exact), grid.to(exact), align_corners=False)
-    return rearrange(
-        warped.to(features.dtype), "(b s) c (t h) w -> (b t) s c h w", b=batch, t=frames
-    )
+from .pairs import ListedFeatures, sample
 
 
 class Spade(nn.Module):
@@ -91,9 +51,12 @@ class AttLWB(nn.Module):
         self.fv = operations.Conv2d(channels, channels, 1)
         self.spade = Spade(channels, hidden, operations)
 
-    def forward(self, x: Tensor, warped: Tensor) -> Tensor:
-        """x: (N, C, H, W) target features; warped: (N, S, C, H, W). Returns (N, C, H, W)."""
-        return self.spade(x, self.fv(self.fuse(x, warped)))
+    def forward(self, x: Tensor, seen: Tensor | ListedFeatures) -> Tensor:
+        """x: (N, C, H, W) target features; seen: what they see of the sources, warped whole
+        (N, S, C, H, W) or listed. Returns (N, C, H, W).
+        """
+        fuse = self.fuse_listed if isinstance(seen, ListedFeatures) else self.fuse
+        return self.spade(x, self.fv(fuse(x, seen)))
 
     def fuse(self, x: Tensor, warped: Tensor) -> Tensor:
         """The attention-weighted mean of the warped features, before the value conv."""
@@ -105,3 +68,35 @@ class AttLWB(nn.Module):
         logits = (warped * query[:, None]).sum(2, keepdim=True) / query.shape[1] ** 0.5
         alpha = logits.softmax(dim=1).to(warped.dtype)
         return (warped * alpha).sum(1)
+
+    def fuse_listed(self, x: Tensor, seen: ListedFeatures) -> Tensor:
+        """``fuse`` of listed features: queries and features only where there is something."""
+        channels = x.shape[1]
+        fused = x.new_zeros(x.numel() // channels, channels)
+        rows = None if seen.sources == 1 else x.permute(0, 2, 3, 1).reshape(-1, channels)
+        for block in seen.blocks:
+            features = [sample(seen.table, taps, weights) for taps, weights in block.slots]
+            mixed = features[0]
+            if rows is not None:
+                query = self.query(rows.index_select(0, block.pixels)) / channels**0.5
+                # The sources that show nothing have logit 0 each: together log(their number).
+                logits = [block.unseen.log()]
+                for feature in features:
+                    logit = (feature * query[: len(feature)]).sum(1, keepdim=True)
+                    missing = len(query) - len(feature)
+                    logits.append(F.pad(logit, (0, 0, 0, missing), value=-torch.inf))
+                alpha = torch.cat(logits, 1).softmax(1)
+                mixed = mixed * alpha[:, 1:2]
+                for slot, feature in enumerate(features[1:], 2):
+                    mixed[: len(feature)].addcmul_(feature, alpha[: len(feature), slot, None])
+            fused.index_copy_(0, block.pixels, mixed.to(fused.dtype))
+        fused = fused.view(x.shape[0], *x.shape[2:], channels)
+        return fused.permute(0, 3, 1, 2).contiguous()
+
+    def query(self, rows: Tensor) -> Tensor:
+        """Target features (n, C) -> what they ask of the sources' features (n, C)."""
+        weight, bias = like_input(self.fq.weight, rows), like_input(self.fq.bias, rows)
+        query = F.linear(rows, weight.flatten(1), bias)
+        if self.fk is not None:
+            query = F.linear(query, like_input(self.fk.weight, query).flatten(1).t())
+        return query

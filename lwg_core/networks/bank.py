@@ -13,7 +13,8 @@ class SourceBank:
     """Features of S sources, computed once and used for every frame.
 
     features: one (S, c, h, w) map per attention block, in the order of the blocks: the encoder
-        stages (H/2, H/4, H/8), then one per residual block (H/8).
+        stages (H/2, H/4, H/8), then one per residual block (H/8). Channels-last in memory when made
+        without gradients, so that a pixel's features lie together.
     """
 
     features: tuple[Tensor, ...]

@@ -13,25 +13,23 @@ Notable decisions
 - Keys, layer order and numerics are the official ones; official files load strict. Options of our
   own weights (copy gate, no key convolution, ...) add or drop keys and change nothing else.
 - Source features travel as a value (``SourceBank``); no module caches anything.
-- The flow is resized once per resolution; features are warped one block at a time, so that only one
-  warped map per frame is alive when no gradient is asked for.
+- The flow is resized once per resolution, and the pixels that see something are listed then;
+  features are gathered one block at a time, so that no more of them are alive without gradients.
 - The output heads share their input and are evaluated as one convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .attention import AttLWB, pool_flow, resize_flow, warp_features
+from .attention import AttLWB
 from .background_net import BackgroundNet
 from .bank import SourceBank
 from .blocks import Decoder, Encoder, ResBlock, SkipDecoder, conv3x3, conv_together, head
 from .config import GeneratorConfig
+from .warping import lists_pairs, warp_in_turn
 
 __all__ = ["AttLWBGenerator", "GeneratorConfig", "SourceBank"]
 
@@ -136,7 +134,10 @@ class AttLWBGenerator(nn.Module):
     def encode(self, source_inputs: Tensor) -> SourceBank:
         """source_inputs: (S, config.source_channels, H, W)."""
         self.check(source_inputs, self.config.source_channels, "source")
-        return SourceBank(self.src_net(source_inputs))
+        features = self.src_net(source_inputs)
+        if lists_pairs():  # once, so that the maps' pixels are rows in every frame
+            features = tuple(f.contiguous(memory_format=torch.channels_last) for f in features)
+        return SourceBank(features)
 
     def reconstruct(self, bank: SourceBank) -> tuple[Tensor, Tensor]:
         """The sources as the source stream sees them: (S, 3, H, W), (S, 1, H, W)."""
@@ -178,8 +179,8 @@ class AttLWBGenerator(nn.Module):
         flow: (B, T, S, H, W, 2). Returns colour (B*T, 3, H, W) and mask (B*T, 1, H, W).
         """
         self.check(target_inputs, self.config.target_channels, "target")
-        resize = resize_flow if self.config.inputs == "official" else pool_flow
-        warped = warp_in_turn(features, flow, len(self.enc_attlwbs), resize)
+        official = self.config.inputs == "official"
+        warped = warp_in_turn(features, flow, len(self.enc_attlwbs), official)
         x, skips = target_inputs, []
         for layer, attlwb in zip(self.tsf_net_enc.layers, self.enc_attlwbs, strict=True):
             x = attlwb(layer(x), next(warped))
@@ -271,26 +272,6 @@ class AttLWBGenerator(nn.Module):
 
 def residual_blocks(config: GeneratorConfig, operations) -> nn.ModuleList:
     return nn.ModuleList(ResBlock(config.widths[-1], operations) for _ in range(config.res_blocks))
-
-
-def warp_in_turn(features: list[Tensor], flow: Tensor, stages: int, resize) -> Iterator[Tensor]:
-    """Each feature map (B, S, c, h, w), warped by flow (B, T, S, H, W, 2) -> (B*T, S, c, h', w').
-
-    h', w': of the target stream, which may be larger or smaller than the sources. The first
-    ``stages`` maps belong to 1/2, 1/4, ... of the size, the others to the smallest.
-    """
-    batch, frames = flow.shape[:2]
-    height, width = flow.shape[3:5]
-    full = flow.flatten(0, 2).float()
-    resized = None
-    for index, feature in enumerate(features):
-        if index < stages:
-            divisor = 2 ** (index + 1)
-            resized = rearrange(
-                resize(full, height // divisor, width // divisor),
-                "(b t s) h w c -> b t s h w c", b=batch, t=frames,
-            )  # fmt: skip
-        yield warp_features(feature, resized)
 
 
 def per_item(bank: SourceBank, batch: int) -> list[Tensor]:

@@ -6,6 +6,8 @@ What is done differently from the paper's recipe, and why:
   is predicted from itself with large parts of the flow removed, so that it cannot be copied.
 - The matte must not be tuned on the one background that the pictures have: its head stays frozen,
   the base generator's matte is held, and the person is put over random backgrounds.
+- Pictures of different people (appearance transfer) are never composed from each other: each is
+  predicted from the others of its own person, whole, whatever parts it is to give.
 - With one or two sources there is little to learn and much to forget: the tuned weights are blended
   with the base weights, the less the more sources there are.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,7 +85,8 @@ def personalize(
         device = next(tuned.parameters()).device
         rng = np.random.default_rng(seed)
         cropped = tuple(plain(crop_source(source, body, size)) for source in sources)
-        rate = learning_rate if len(sources) > 2 else learning_rate / 2
+        most = most_pictures(sources)
+        rate = learning_rate if most > 2 else learning_rate / 2
         optimizer = torch.optim.Adam(
             [p for p in tuned.parameters() if p.requires_grad], rate, betas=(0.9, 0.99)
         )
@@ -102,7 +106,7 @@ def personalize(
             losses.append(loss.item())
             if progress is not None:
                 progress(step + 1, steps, losses[-1], preview)
-        blend(tuned, base, BLEND.get(len(sources), 1.0))
+        blend(tuned, base, BLEND.get(most, 1.0))
         return tuned.requires_grad_(False).eval(), losses
 
 
@@ -129,14 +133,26 @@ def float_copy(generator: AttLWBGenerator) -> AttLWBGenerator:
 
 
 def plain(source: Source) -> Source:
-    """The source without inference tensors, on the CPU, where items are composed."""
+    """The whole source without inference tensors, on the CPU, where items are composed."""
     source = source.to("cpu")
     return Source(
         source.image.clone(),
         replace(source.params, pose=source.params.pose.clone()),
         None if source.mask is None else source.mask.clone(),
         None if source.offsets is None else source.offsets.clone(),
+        person=source.person,
     )
+
+
+def most_pictures(sources: Sources) -> int:
+    """Of the person who is pictured most often; several people are told, not refused."""
+    pictures = Counter(source.person for source in sources)
+    if len(pictures) > 1:
+        log.warning(
+            "the sources show %d people; each is learnt from their own pictures alone",
+            len(pictures),
+        )
+    return max(pictures.values())
 
 
 def blend(tuned: AttLWBGenerator, base: AttLWBGenerator, share: float) -> None:
@@ -147,11 +163,15 @@ def blend(tuned: AttLWBGenerator, base: AttLWBGenerator, share: float) -> None:
 
 
 def draw_item(sources: Sources, body: BodyModel, rng: np.random.Generator) -> TrainingItem:
-    """One target that cannot be copied, over a random background."""
+    """One target that cannot be copied, over a random background.
+
+    It is composed from the other pictures of the same person; a person's only one from itself.
+    """
     chosen = int(rng.integers(len(sources)))
     target = sources[chosen]
-    alone = len(sources) == 1
-    rest = sources if alone else tuple(s for i, s in enumerate(sources) if i != chosen)
+    others = (s for i, s in enumerate(sources) if i != chosen and s.person == target.person)
+    rest = tuple(others) or (target,)
+    alone = rest[0] is target
     how = Disturbance(pose=1.0, shift=0.002)
     rest = tuple(replace(s, params=disturb_params(s.params, rng, how)) for s in rest)
     alpha = target.mask
@@ -191,9 +211,15 @@ def remove_flow(item: TrainingItem, rng: np.random.Generator) -> TrainingItem:
 
 
 def sources_hash(sources: Sources) -> str:
-    """sha256 of everything personalization reads from the sources."""
+    """sha256 of everything personalization reads from the sources.
+
+    Not the parts that they give: personalization takes every picture whole.
+    """
     digest = hashlib.sha256()
+    people = list(dict.fromkeys(source.person for source in sources))
     for source in sources:
+        if len(people) > 1:  # who is who counts, whatever the number
+            digest.update(f"person {people.index(source.person)}".encode())
         params, camera = source.params, source.params.camera
         parts = [(source.image * 127.5).round(), params.pose, params.betas, camera.scale]
         parts += [camera.center, camera.focal, camera.principal, source.mask, source.offsets]

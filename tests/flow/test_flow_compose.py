@@ -16,6 +16,7 @@ from lwg_core.flow.compose import (
 )
 from lwg_core.flow.field import pixel_centers
 
+ALL = ComposeOptions(visibility="official")  # hidden surface points, too
 HIDDEN, OPEN = (75, 84), (75, 0)  # yaw and arms in degrees: an arm hangs in front of the trunk
 
 
@@ -35,8 +36,9 @@ def test_same_pose_is_identity(studio, size, focal):
     chunk = _compose(studio, (source,), pose[None], size, focal)
     own = pixel_centers(size, torch.zeros(1))
     mesh = chunk.silhouette[0, 0] > 0
-    moved = (chunk.all_flow.to_pixels(size)[0, 0] - own).norm(dim=-1)
-    assert moved[chunk.all_flow.valid[0, 0]].max() < 1e-3  # band included
+    everything = _compose(studio, (source,), pose[None], size, focal, ALL).flow
+    moved = (everything.to_pixels(size)[0, 0] - own).norm(dim=-1)
+    assert moved[everything.valid[0, 0]].max() < 1e-3  # band included
     valid = chunk.flow.valid[0, 0] & mesh
     assert valid.sum() > 0.97 * mesh.sum()
     warped = chunk.flow.warp(source.image[None])[0, 0]
@@ -98,12 +100,11 @@ def test_visibility_behind_an_arm(studio):
 def test_official_mode_keeps_hidden_faces(studio):
     source = studio.source(studio.pose(*HIDDEN))
     pose = studio.pose(*OPEN)[None]
-    official = _compose(studio, (source,), pose, options=ComposeOptions(visibility="official"))
+    official = _compose(studio, (source,), pose, options=ALL)
     visible = _compose(studio, (source,), pose)
     mesh = official.silhouette[0, 0] > 0
     assert official.flow.valid[0, 0][mesh].all()
     assert not visible.flow.valid[0, 0][mesh].all()
-    assert torch.equal(official.flow.grid, visible.all_flow.grid)
     both = visible.flow.valid
     assert torch.equal(official.flow.grid[both], visible.flow.grid[both])
 
@@ -197,13 +198,10 @@ def test_resolution_of_the_source_does_not_move_the_flow(studio):
     pose = studio.pose(25)[None]
     low = _compose(studio, (studio.source(studio.pose(0), (128, 128)),), pose)
     high = _compose(studio, (studio.source(studio.pose(0), (256, 256)),), pose)
-    torch.testing.assert_close(
-        low.all_flow.grid[low.silhouette[:, 0, None] > 0],
-        high.all_flow.grid[low.silhouette[:, 0, None] > 0],
-        atol=1e-4,
-        rtol=0,
-    )
-    agree = (low.flow.valid == high.flow.valid)[low.silhouette[:, 0, None] > 0]
+    mesh = low.silhouette[:, 0, None] > 0
+    both = low.flow.valid & high.flow.valid & mesh
+    torch.testing.assert_close(low.flow.grid[both], high.flow.grid[both], atol=1e-4, rtol=0)
+    agree = (low.flow.valid == high.flow.valid)[mesh]
     assert agree.float().mean() > 0.97
 
 
@@ -225,9 +223,9 @@ def test_person_outside_the_target(studio):
     centers = torch.tensor([[-900.0, 64.0], [64.0, 64.0]])
     camera = replace(target.camera, center=centers)
     vertices = studio.body.vertices(target.pose, target.betas)
-    chunk = compose(prepared, vertices, camera, (128, 128))
+    chunk = compose(prepared, vertices, camera, (128, 128), ALL)
     assert chunk.silhouette[0].sum() == 0 and chunk.silhouette[1].sum() > 0
-    assert not chunk.all_flow.valid[0].any() and (chunk.warped[0] == 0).all()
+    assert not chunk.flow.valid[0].any() and (chunk.warped[0] == 0).all()
     alone = compose(prepared, vertices[:1], camera.select([0]), (128, 128))
     assert not alone.flow.valid.any() and (alone.warped == 0).all() and (alone.head == 0).all()
 

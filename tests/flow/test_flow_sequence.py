@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lwg_core.errors import InputError
+from lwg_core.flow.framing import Framing
 from lwg_core.flow.sequence import LazyFlow, materialise
-from lwg_core.flow.source import CropWindow
 
 SIZE = (96, 112)
 
@@ -16,14 +16,13 @@ SIZE = (96, 112)
 def lazy(studio):
     poses = torch.stack([studio.pose(30 * i, 20 + 10 * i) for i in range(5)])
     target = replace(studio.params(poses, SIZE), fps=24.0)
-    window = CropWindow(3, 4, 200)
+    framing = Framing(*torch.tensor([3, 4, 200]).expand(5, 3).T, (300, 400), False)
     return LazyFlow.build(
         (studio.source(studio.pose(0)),),
         studio.body,
         target,
         SIZE,
-        window=window,
-        canvas=(300, 400),
+        framing=framing,
     )
 
 
@@ -40,7 +39,7 @@ def test_lazy_is_materialised(lazy):
     held = materialise(lazy, chunk=2)
     assert len(held) == len(lazy) == 5 and held.size == lazy.size == SIZE
     assert held.fps == lazy.fps == 24.0
-    assert held.window == lazy.window and held.canvas == lazy.canvas
+    assert held.framing is lazy.framing
     for start, stop in ((0, 5), (1, 3), (4, 5)):
         _same(held.chunk(start, stop), lazy.chunk(start, stop, "cpu"))
 

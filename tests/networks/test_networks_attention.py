@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lwg_core.networks.attention import AttLWB, pool_flow, resize_flow, warp_features
+from lwg_core.networks.attention import AttLWB
 from lwg_core.networks.blocks import conv_together
+from lwg_core.networks.warping import pool_flows, resize_flow, warp_features
 
 
 def identity_flow(size: int) -> torch.Tensor:
@@ -96,19 +97,19 @@ def test_resized_flow_keeps_corners_and_blends_sentinels():
 
 def test_pooled_flow_is_the_mean_of_what_is_valid():
     flow = identity_flow(8)
-    torch.testing.assert_close(pool_flow(flow, 4, 4), identity_flow(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(pool_flows(flow, 1)[0], identity_flow(4), atol=1e-6, rtol=0)
     flow[:, :2, :3] = -2.0  # pixel (0, 0) loses all, pixel (0, 1) the left half
-    pooled = pool_flow(flow, 4, 4)
+    pooled = pool_flows(flow, 1)[0]
     assert (pooled[0, 0, 0] == -2.0).all()
     torch.testing.assert_close(pooled[0, 0, 1], torch.tensor([-0.125, -0.75]))
     flow[:, :4, :4] = -2.0
     flow[:, 0, 0] = 0.5  # one of sixteen: too few
-    assert (pool_flow(flow, 2, 2)[0, 0, 0] == -2.0).all()
+    assert (pool_flows(flow, 2)[1][0, 0, 0] == -2.0).all()
 
 
 def test_pooled_flow_does_not_depend_on_the_crop():
     torch.manual_seed(0)
     flow = torch.rand(1, 32, 32, 2)
     flow[torch.rand(1, 32, 32) < 0.3] = -2.0
-    whole, part = pool_flow(flow, 4, 4), pool_flow(flow[:, 8:24, 16:], 2, 2)
+    whole, part = pool_flows(flow, 3)[2], pool_flows(flow[:, 8:24, 16:], 3)[2]
     torch.testing.assert_close(part, whole[:, 1:3, 2:])

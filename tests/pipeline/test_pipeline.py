@@ -1,6 +1,5 @@
-"""The stages in a row: windows and backgrounds lie where the picture says, chunks do not matter."""
+"""The stages in a row: every crop, camera and square on the way cancels out."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -9,198 +8,27 @@ import torch.nn.functional as F
 
 from lwg_core.body.files import load_params
 from lwg_core.body.open_body import open_body
-from lwg_core.body.params import SmplParams
 from lwg_core.errors import InputError
-from lwg_core.flow.sequence import materialise
-from lwg_core.flow.source import CropWindow, crop_picture
+from lwg_core.flow.source import CropWindow, crop_picture, resample
 from lwg_core.flow.targets import imitate
-from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 from lwg_core.pictures import read_image, read_mask
 from lwg_core.pipeline import (
-    check_generator,
-    clip_window,
     compose,
     generate,
     make_source,
-    person_box,
     place_background,
+    scaled_canvas,
     source_background,
-    target_window,
     with_offsets,
 )
 from lwg_core.render.camera import Camera
 from lwg_core.synthetic.motions import motion
-from lwg_core.weights import load_generator
 
 SIZE = 64
 
 
 def mask_of(picture):
     return read_mask(picture.with_name(picture.stem + "_mask.png"))
-
-
-@pytest.fixture(scope="module")
-def sources(people):
-    body = open_body()
-    return with_offsets(
-        tuple(
-            make_source(read_image(p), load_params(p.with_suffix(".npz")), body, mask_of(p))
-            for p in people
-        ),
-        body,
-    )
-
-
-@pytest.fixture(scope="module")
-def generator():
-    return load_generator()
-
-
-@pytest.fixture(scope="module")
-def flow(sources):
-    target = imitate(sources[0].params, motion("dance", frames=6), open_body())
-    return compose(sources, target, open_body(), SIZE)
-
-
-def standing(size, x, scale, focal=None, frames=1):
-    """A person of average shape, arms lowered, the pelvis at x px of the picture's width."""
-    pose = torch.zeros(frames, 24, 3)
-    pose[:, 0, 0] = math.pi
-    pose[:, 16, 2], pose[:, 17, 2] = -1.2, 1.2
-    center = torch.tensor([[float(x), size[0] * 0.5]]).repeat(frames, 1)
-    camera = Camera(
-        torch.full((frames,), float(scale)),
-        center,
-        size,
-        None if focal is None else torch.full((frames,), float(focal)),
-    )
-    return SmplParams(pose, torch.zeros(10), "open", camera)
-
-
-@pytest.mark.parametrize("focal", [None, 900.0])
-@pytest.mark.parametrize(
-    ("size", "x", "scale"),
-    [
-        ((400, 600), 300, 150),  # landscape, the window fits
-        ((400, 600), 580, 150),  # at the right border
-        ((600, 300), 150, 280),  # portrait, the window is wider than the picture
-        ((600, 300), 290, 280),
-        ((600, 500), 140, 280),
-        ((300, 300), 150, 400),  # larger than the picture
-    ],
-)
-def test_window_holds_the_person_and_as_much_of_the_picture_as_it_can(size, x, scale, focal):
-    params = standing(size, x, scale, focal)
-    window = target_window(params, open_body(), None)
-    left, top, right, bottom = person_box(params, open_body(), None)
-    assert window.left <= left + 0.5 and window.top <= top + 0.5
-    assert window.left + window.side >= right - 0.5 and window.top + window.side >= bottom - 0.5
-    for start, low, high, limit in (
-        (window.left, left, right, size[1]),
-        (window.top, top, bottom, size[0]),
-    ):
-        inside = low >= 0 and high <= limit
-        if inside and window.side <= limit:
-            assert 0 <= start and start + window.side <= limit
-        elif inside:
-            assert start <= 0 and start + window.side >= limit
-
-
-@pytest.mark.parametrize("focal", [None, 900.0])
-def test_the_flow_sees_what_the_window_of_the_picture_shows(sources, focal):
-    target = standing((400, 600), 420, 150, focal, frames=2)
-    target = replace(target, betas=sources[0].params.betas)
-    flow = compose(sources, target, open_body(), SIZE)
-    vertices = open_body().vertices(target.pose, target.betas)
-    there = target.camera.project(vertices)[..., :2]
-    corner = torch.tensor([flow.window.left, flow.window.top])
-    expected = (there - corner) * SIZE / flow.window.side
-    found = flow.target.camera.project(vertices)[..., :2]
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
-
-
-def ramp(height, width):
-    """A picture whose red is x and whose green is y, both -1..1 from edge to edge."""
-    x = (torch.arange(width) + 0.5) / width * 2 - 1
-    y = (torch.arange(height) + 0.5) / height * 2 - 1
-    return torch.stack(
-        [x.expand(height, width), y[:, None].expand(height, width)] + [x * 0 + y[:, None]]
-    )
-
-
-@pytest.mark.parametrize("factor", [0.5, 1, 3])
-def test_a_background_of_the_sources_aspect_is_cut_like_it(flow, factor):
-    rows, columns = flow.canvas
-    cut = place_background(ramp(round(rows * factor), round(columns * factor))[None], flow)[0]
-    w, step = flow.window, flow.window.side / SIZE
-    inside = slice(4, SIZE - 4)
-    x = w.left + (torch.arange(SIZE) + 0.5) * step
-    y = w.top + (torch.arange(SIZE) + 0.5) * step
-    pixel = 2 / columns / factor + 1e-3  # windows are rounded to the background's own pixels
-    x, y = x / columns * 2 - 1, y / rows * 2 - 1
-    assert (cut[0, inside] - x).abs()[:, x.abs() < 0.95].max() < pixel
-    assert (cut[1, :, inside] - y[:, None]).abs()[y.abs() < 0.95].max() < pixel
-
-
-def test_a_background_of_another_aspect_covers_the_window_centred(flow):
-    picture = ramp(100, 300)
-    cut = place_background(picture[None], flow)[0]
-    torch.testing.assert_close(
-        cut, crop_picture(picture, CropWindow(100, 0, 100), (SIZE, SIZE)), atol=0.02, rtol=0
-    )
-
-
-def test_beyond_its_edges_a_background_is_mirrored(flow):
-    torch.manual_seed(0)
-    picture = F.avg_pool2d(torch.rand(1, 3, *flow.canvas), 5, 1, 2)
-    half = flow.canvas[1] // 2
-    beyond = replace(flow, window=CropWindow(-half, 0, 2 * half))
-    cut = place_background(picture, beyond)[0]
-    left, right = cut[..., : SIZE // 2].flip(-1), cut[..., SIZE // 2 :]
-    torch.testing.assert_close(left[..., 2:-2], right[..., 2:-2], atol=0.1, rtol=0)
-    assert right.std() > 0.02
-
-
-def test_a_window_far_larger_than_the_picture_stays_cheap(flow):
-    wide = replace(flow, window=CropWindow(-400_000, -400_000, 800_000))
-    cut = place_background(torch.zeros(2, 3, *flow.canvas), wide)
-    assert cut.shape == (2, 3, SIZE, SIZE)
-
-
-def run(generator, flow, background, chunk):
-    images, mattes = zip(*generate(generator, flow, background, chunk), strict=True)
-    assert [len(i) for i in images[:-1]] == [chunk] * (len(images) - 1)
-    return torch.cat(images), torch.cat(mattes)
-
-
-def test_frames_do_not_depend_on_the_chunks(generator, flow):
-    background = torch.rand(len(flow), 3, SIZE, SIZE) * 2 - 1
-    whole = run(generator, flow, background, 6)
-    for chunk in (1, 4):
-        for a, b in zip(run(generator, flow, background, chunk), whole, strict=True):
-            torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
-
-
-def test_materialised_flow_gives_the_same_frames(generator, flow):
-    background = torch.zeros(1, 3, SIZE, SIZE)
-    held = materialise(flow, chunk=4)
-    if clip_window(held) != clip_window(flow):
-        pytest.fail(f"windows differ: {clip_window(held)}, {clip_window(flow)}")
-    for a, b in zip(
-        run(generator, held, background, 4), run(generator, flow, background, 4), strict=True
-    ):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
-
-
-def test_the_matte_is_one_on_the_person_and_the_background_shows_elsewhere(generator, flow):
-    background = torch.full((1, 3, SIZE, SIZE), 0.25)
-    images, mattes = run(generator, flow, background, 4)
-    silhouette = flow.chunk(0, len(flow)).silhouette > 0
-    far = F.max_pool2d(silhouette.float(), 25, 1, 12) == 0
-    assert mattes[silhouette].mean() > 0.8 and mattes[far].mean() < 0.02
-    empty = mattes == 0
-    assert empty.any() and (images[empty.expand_as(images)] == 0.25).all()
-    assert images.abs().max() <= 1
 
 
 @pytest.mark.parametrize("border", [(0, 0, 0, 0), (40, 24, 0, 0), (0, 0, 16, 60)])
@@ -217,9 +45,10 @@ def test_the_source_imitating_itself_looks_like_itself(generator, people, border
     (source,) = with_offsets((source,), body)
     flow = compose((source,), source.params, body, SIZE)
     background = place_background(source_background(source, body, "push_pull")[None], flow)
-    images, mattes = run(generator, flow, background, 4)
-    truth = crop_picture(source.image, flow.window, flow.size)
-    matte = crop_picture(source.mask, flow.window, flow.size, repeat=False)
+    images, mattes = next(generate(generator, flow, background))
+    window = CropWindow(*flow.framing.square(0))
+    truth = crop_picture(source.image, window, flow.size)
+    matte = crop_picture(source.mask, window, flow.size, repeat=False)
     region = F.max_pool2d(matte[None], 5, 1, 2)[0] > 0.5
     error = (images[0] - truth)[region.expand_as(truth)].square().mean() / 4
     assert -10 * error.log10() > 20
@@ -273,12 +102,47 @@ def test_a_motion_that_leaves_its_picture_is_refused(sources):
         compose(sources, target, open_body(), SIZE)
 
 
-def test_other_generators_and_backgrounds_are_refused(generator, flow):
-    with torch.device("meta"):
-        official = AttLWBGenerator(GeneratorConfig())
-    with pytest.raises(InputError, match="official"):
-        check_generator(official)
-    with pytest.raises(InputError, match="1 picture or 6"):
-        next(generate(generator, flow, torch.zeros(2, 3, SIZE, SIZE)))
-    with pytest.raises(InputError, match="size 65"):
-        compose((), None, open_body(), 65)
+@pytest.mark.parametrize("canvas", [None, (96, 96), (400, 400)])
+def test_the_full_picture_of_the_source_imitating_itself_is_the_picture(sources, generator, canvas):
+    """Pasting back puts every pixel where it was, at any size."""
+    body, source = open_body(), sources[0]
+    flow = compose(sources, source.params, body, 128, "full", canvas)
+    size = canvas or source.size
+    background = source_background(source, body, "push_pull")
+    images, mattes = next(generate(generator, flow, place_background(background[None], flow)))
+    assert images.shape[-2:] == mattes.shape[-2:] == size
+    truth = resample(source.image, size)
+    matte = resample(source.mask, size)
+    error = (images[0] - truth)[(matte > 0.5).expand_as(truth)].square().mean() / 4
+    assert -10 * error.log10() > 20
+    a, b = mattes[0] > 0.5, matte > 0.5
+    assert (a & b).sum() / (a | b).sum() > 0.9
+    away = F.max_pool2d(matte[None], 31, 1, 15)[0] < 0.01
+    behind = place_background(background[None], flow)[0]
+    assert (images[0] - behind)[away.expand_as(truth)].abs().max() < 0.02
+
+
+def test_a_large_background_keeps_the_pictures_own_pixels(sources):
+    source, body = sources[0], open_body()
+    small = source_background(source, body, "push_pull", limit=64)
+    assert small.shape == source.image.shape
+    away = F.max_pool2d(source.mask[None], 61, 1, 30)[0] < 0.01
+    away[:, 96:] = False  # shadows
+    assert away.sum() > 500
+    assert torch.equal(small[away.expand_as(small)], source.image[away.expand_as(small)])
+    person = F.avg_pool2d(source.mask[None], 5, 1, 2)[0] > 0.99
+    assert (small - source.image).abs().amax(0)[person[0]].mean() > 0.2
+
+
+def test_a_canvas_of_other_proportions_is_refused(sources):
+    with pytest.raises(InputError, match="200 x 100 px has other proportions"):
+        compose(sources, sources[0].params, open_body(), SIZE, "full", (100, 200))
+    with pytest.raises(InputError, match="9000 x 9000 px is not possible"):
+        compose(sources, sources[0].params, open_body(), SIZE, "full", (9000, 9000))
+    assert scaled_canvas((1080, 1920), 640) == (360, 640)
+
+
+def test_sizes_that_the_network_cannot_have_are_refused():
+    for size in (65, 56, 2056):
+        with pytest.raises(InputError, match=f"size {size}"):
+            compose((), None, open_body(), size)
