@@ -1,9 +1,8 @@
-"""Pictures and clips on disk. Inside the core a picture is (3, H, W) in [-1, 1]."""
+"""Pictures on disk. Inside the core a picture is (3, H, W) in [-1, 1]."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .files import atomic_path, check_writable, make_folder, part_of, put_in_place, writing
+from .files import atomic_path, make_folder
 
 SMALLEST_SIDE = 64
 LARGEST_SIDE = 8192
@@ -88,10 +87,16 @@ def check_picture_name(path: str | Path) -> str:
 def write_image(path: str | Path, image: Tensor) -> None:
     """Write (3, H, W) in [-1, 1] as PNG or JPEG, whole or not at all."""
     path, suffix = Path(path), check_picture_name(path)
-    data = cv2.imencode(suffix, to_bytes(image[None])[0][..., ::-1])[1]
+    data = encode(suffix, to_bytes(image[None])[0])
     make_folder(path.parent)
     with atomic_path(path) as part:
-        part.write_bytes(data.tobytes())
+        part.write_bytes(data)
+
+
+def encode(suffix: str, pixels: np.ndarray, options: Sequence[int] = ()) -> bytes:
+    """A picture file of (H, W, 3 or 4) uint8, RGB or straight RGBA; ``options`` are OpenCV's."""
+    order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.imencode(suffix, cv2.cvtColor(pixels, order), options)[1].tobytes()
 
 
 def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
@@ -109,61 +114,3 @@ def contact_sheet(rows: list[list[Tensor]], gap: int = 4) -> Tensor:
 def check_rate(fps: float) -> None:
     if not 0.1 <= fps <= 1000:
         raise InputError(f"a video of {fps:g} frames per second is not possible; 0.1 to 1000 are")
-
-
-class VideoWriter:
-    """H.264 mp4, written frame by frame; appears under its name only when complete.
-
-    ``with VideoWriter(path, fps) as video: video.write(images)``. On an error or interrupt nothing
-    half-written stays behind.
-    """
-
-    def __init__(self, path: str | Path, fps: float, quality: int = 18) -> None:
-        """Checks what can be checked before there are frames; nothing is written yet."""
-        self.path = Path(path)
-        if self.path.suffix.lower() not in CONTAINERS:
-            raise InputError(f"output {path}: use a name that ends in .mp4, .mov or .mkv")
-        check_writable(self.path)
-        check_rate(fps)
-        self.part = part_of(self.path)
-        self.rate = Fraction(fps).limit_denominator(1001)
-        self.quality = quality
-        self.stream = None
-
-    def __enter__(self) -> VideoWriter:
-        import av
-
-        make_folder(self.path.parent)
-        with writing(self.path):
-            kind = CONTAINERS[self.path.suffix.lower()]
-            self.container = av.open(str(self.part), "w", format=kind)
-        return self
-
-    def write(self, images: Tensor | Iterable[Tensor]) -> None:
-        """Append frames (N, 3, H, W) in [-1, 1]; H and W must be even."""
-        import av
-
-        for pixels in to_bytes(images):
-            if self.stream is None:
-                self.stream = self.container.add_stream("libx264", rate=self.rate)
-                self.stream.height, self.stream.width = pixels.shape[:2]
-                self.stream.pix_fmt = "yuv420p"
-                self.stream.options = {"crf": str(self.quality)}
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            with writing(self.path):
-                self.container.mux(self.stream.encode(frame))
-
-    def __exit__(self, kind, value, trace) -> None:
-        whole = kind is None and self.stream is not None
-        try:
-            with writing(self.path):
-                if whole:
-                    self.container.mux(self.stream.encode())
-                self.container.close()
-                if whole:
-                    put_in_place(self.part, self.path)
-        except InputError:
-            if kind is None:  # otherwise the error that brought us here is the one to tell
-                raise
-        finally:
-            self.part.unlink(missing_ok=True)

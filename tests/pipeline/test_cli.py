@@ -45,11 +45,10 @@ def test_two_sources_a_background_and_personalization(people, tmp_path):
     cv2.imwrite(str(background), np.full((70, 200, 3), (255, 0, 0), np.uint8))
     more = ["--source", str(people[1]), "--body", beside(people[1], ".npz")]
     more += ["--mask", beside(people[1], "_mask.png")]
-    plain = imitate(people[0], tmp_path / "a.mp4", *more, background=str(background))
+    behind = {"background": str(background), "background_fit": "cover"}
+    plain = imitate(people[0], tmp_path / "a.mp4", *more, **behind)
     assert cli.main(plain) == 0
-    tuned = imitate(
-        people[0], tmp_path / "b.mp4", *more, background=str(background), personalize="1", seed="7"
-    )
+    tuned = imitate(people[0], tmp_path / "b.mp4", *more, **behind, personalize="1", seed="7")
     assert cli.main(tuned) == 0
     a, b = (clip(tmp_path / name)[0].astype(int) for name in ("a.mp4", "b.mp4"))
     corners = a[[2, 2, -3, -3], [2, -3, 2, -3]]

@@ -18,12 +18,13 @@ from lwg_core.body.files import load_params  # noqa: E402
 from lwg_core.body.open_body import open_body  # noqa: E402
 from lwg_core.clips import open_clip  # noqa: E402
 from lwg_core.errors import InputError  # noqa: E402
-from lwg_core.pictures import VideoWriter, read_image  # noqa: E402
+from lwg_core.pictures import read_image  # noqa: E402
 from lwg_core.recovery.importers import load_motion_file  # noqa: E402
 from lwg_core.recovery.projection import project_keypoints, to_pose_keypoint  # noqa: E402
 from lwg_core.recovery.regressor.network import Regressor, RegressorConfig  # noqa: E402
 from lwg_core.render.camera import Camera  # noqa: E402
 from lwg_core.synthetic.motions import motion  # noqa: E402
+from lwg_core.video import open_output  # noqa: E402
 
 SIZE, FRAMES = 192, 8
 
@@ -43,7 +44,7 @@ def crowd(tmp_path_factory):
     both = [{**a, "people": a["people"] + b["people"]} for a, b in zip(*frames, strict=True)]
     both[3]["people"].reverse()  # detectors do not keep an order
     (folder / "keypoints.json").write_text(json.dumps(both))
-    with VideoWriter(folder / "clip.mp4", 25) as video:
+    with open_output(folder / "clip.mp4", 25, FRAMES) as video:
         video.write(torch.zeros(FRAMES, 3, SIZE, SIZE))
     return folder / "clip.mp4", folder / "keypoints.json", walk
 
@@ -157,7 +158,7 @@ def test_frames_and_files_that_do_not_belong_together(crowd, people, tmp_path, c
 
 def test_a_clip_is_read_frame_by_frame(tmp_path, people):
     shades = torch.linspace(-1, 1, 5)
-    with VideoWriter(tmp_path / "a.mp4", 12.5) as video:
+    with open_output(tmp_path / "a.mp4", 12.5, 5) as video:
         video.write(shades[:, None, None, None].expand(5, 3, 64, 96))
     clip = open_clip(tmp_path / "a.mp4")
     assert (clip.count, clip.size, clip.fps) == (5, (64, 96), 12.5)
@@ -177,7 +178,7 @@ def test_videos_of_telephones_are_set_upright(tmp_path):
     frames = -torch.ones(2, 3, 64, 96)
     frames[:, 0, :20] = 1  # red above
     path = tmp_path / "a.mp4"
-    with VideoWriter(path, 10) as video:
+    with open_output(path, 10, 2) as video:
         video.write(frames)
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 44

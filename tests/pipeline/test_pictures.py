@@ -6,7 +6,6 @@ import torch
 
 from lwg_core.errors import InputError
 from lwg_core.pictures import (
-    VideoWriter,
     contact_sheet,
     read_image,
     read_mask,
@@ -70,21 +69,6 @@ def test_a_mask_that_says_nothing_or_something_else_is_named(tmp_path):
     assert read_mask(tmp_path / "white.png", (64, 80)).min() == 1
 
 
-def test_video_has_every_frame_and_survives_nothing_half_written(tmp_path):
-    import av
-
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(path, 30) as video:
-        video.write(torch.stack([picture()] * 5))
-        video.write(torch.stack([picture()] * 2))
-    with av.open(str(path)) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 7
-    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "cut.mp4", 30) as video:
-        video.write(torch.stack([picture()] * 3))
-        raise KeyboardInterrupt
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.mp4"]
-
-
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     def full(path, data):
         path.touch()
@@ -94,11 +78,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="No space left on device"):
         write_image(tmp_path / "sheet.png", picture())
     assert not list(tmp_path.iterdir())
-
-
-def test_impossible_names_are_one_sentence(tmp_path):
-    with pytest.raises(InputError, match="ends in .mp4"):
-        VideoWriter(tmp_path / "clip.gif", 30)
 
 
 def test_contact_sheet_places_pictures_in_rows():

@@ -11,7 +11,8 @@ from lwg_core.body.params import SmplParams
 from lwg_core.errors import InputError
 from lwg_core.files import atomic_path, make_folder
 from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
-from lwg_core.pictures import VideoWriter, write_image
+from lwg_core.pictures import write_image
+from lwg_core.video import open_output
 from lwg_core.weights import save_generator
 
 
@@ -64,7 +65,7 @@ def generator():
 
 
 def video(path):
-    with VideoWriter(path, 30) as writer:
+    with open_output(path, 30, 9) as writer:
         writer.write(torch.rand(9, 3, 64, 64) * 2 - 1)
 
 

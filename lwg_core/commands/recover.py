@@ -10,24 +10,18 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from .body.files import load_body_model, save_params
-from .body.model import BodyModel
-from .body.params import SmplParams
-from .clips import VIDEOS, Clip, open_clip
-from .errors import InputError
-from .files import check_writable, make_folder
-from .pictures import (
-    CONTAINERS,
-    VideoWriter,
-    check_picture_name,
-    contact_sheet,
-    read_mask,
-    write_image,
-)
-from .recovery.exporters import save_amass
-from .recovery.people import choose_people, track_people
-from .recovery.recover import RecoveredPerson, recover_people
-from .render.shading import overlay
+from ..body.files import load_body_model, save_params
+from ..body.model import BodyModel
+from ..body.params import SmplParams
+from ..clips import VIDEOS, Clip, open_clip
+from ..errors import InputError
+from ..files import check_writable, make_folder
+from ..pictures import CONTAINERS, check_picture_name, contact_sheet, read_mask, write_image
+from ..recovery.exporters import save_amass
+from ..recovery.people import choose_people, track_people
+from ..recovery.recover import RecoveredPerson, recover_people
+from ..render.shading import overlay
+from ..video import FrameOutput, open_output
 
 METHODS = ("keypoints", "spin")
 FORMATS = ("npz", "amass")
@@ -85,8 +79,8 @@ def run_recover(args: argparse.Namespace) -> None:
         print(f"wrote {args.overlay}")
 
 
-def check_overlay(path: Path | None, clip: Clip, fps: float) -> VideoWriter | None:
-    """The writer of a video overlay; None for a picture or none."""
+def check_overlay(path: Path | None, clip: Clip, fps: float) -> FrameOutput | None:
+    """The output of a video overlay; None for a picture or none."""
     if path is None:
         return None
     if path.suffix.lower() not in VIDEOS:
@@ -94,7 +88,7 @@ def check_overlay(path: Path | None, clip: Clip, fps: float) -> VideoWriter | No
         return None
     if path.suffix.lower() not in CONTAINERS or clip.fps is None:
         raise InputError(f"--overlay {path}: use .png, or .mp4 for a video")
-    return VideoWriter(path, fps)
+    return open_output(path, fps, clip.count, keep=False)
 
 
 def find_people(
@@ -123,8 +117,8 @@ def find_people(
 def find_by_regressor(
     args: argparse.Namespace, clip: Clip, body: BodyModel, mask: Tensor | None, fps: float
 ) -> tuple[RecoveredPerson, ...]:
-    from .recovery.regressor.files import WHERE_TO_GET, load_regressor
-    from .recovery.regressor.recover import recover_person
+    from ..recovery.regressor.files import WHERE_TO_GET, load_regressor
+    from ..recovery.regressor.recover import recover_person
 
     if args.regressor is None:
         raise InputError(f"--method spin needs --regressor FILE: {WHERE_TO_GET}")
@@ -193,7 +187,7 @@ class progress_bar:
 
 def draw_overlay(
     path: Path,
-    video: VideoWriter | None,
+    video: FrameOutput | None,
     clip: Clip,
     body: BodyModel,
     people: Sequence[SmplParams],
@@ -202,8 +196,7 @@ def draw_overlay(
     if video is not None:
         with video, tqdm(total=clip.count, desc="overlay", unit="frame") as bar:
             for picture in drawn_frames(clip, body, people):
-                height, width = (side // 2 * 2 for side in picture.shape[1:])
-                video.write(picture[None, :, :height, :width])
+                video.write(picture[None])
                 bar.update()
         return
     shown = {round(k * (clip.count - 1) / (SHEET - 1)) for k in range(SHEET)}

@@ -1,0 +1,1 @@
+"""The commands of ``python -m lwg_core``: one file each, and what they share."""
