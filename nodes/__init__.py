@@ -14,6 +14,7 @@ from .personalize import LoadPersonalized, Personalize, SavePersonalized
 from .recovery import ImportBody, RecoverBodyFromKeypoints
 from .regressor import LoadRegressor, RecoverBodyFromImage
 from .source import AddSource
+from .video import GenerateToFile
 from .views import BulletTime, NovelView
 
 
@@ -44,6 +45,7 @@ class LiquidWarpingExtension(ComfyExtension):
             InpaintBackground,
             LoadGenerator,
             Generate,
+            GenerateToFile,
             Personalize,
             SavePersonalized,
             LoadPersonalized,

@@ -9,9 +9,18 @@ from ..lwg_core import pipeline
 from ..lwg_core.background import METHODS, check_method
 from ..lwg_core.background.network import LONGEST
 from ..lwg_core.body.open_body import open_body
-from .generator import memory_needed
+from ..lwg_core.errors import InputError
+from ..lwg_core.painting import bytes_needed
 from .progress import reporter
-from .sockets import CATEGORY, GeneratorType, SourcesType, body_model_input, image_from_core
+from .sockets import (
+    CATEGORY,
+    GeneratorType,
+    SourcesType,
+    body_model_input,
+    image_from_core,
+    image_to_core,
+    mask_to_core,
+)
 
 PERCENT = 100
 
@@ -23,8 +32,9 @@ class InpaintBackground(io.ComfyNode):
             node_id="LWG_InpaintBackground",
             display_name="Inpaint Background",
             category=CATEGORY,
-            description="Removes the person from the first source and fills the hole. Any "
-            "inpainting node can take its place: Generate accepts every picture as background.",
+            description="Removes the person from the first source, or from a clip, and fills the "
+            "hole. Any inpainting node can take its place: Generate accepts every picture as "
+            "background.",
             search_aliases=["remove person", "background plate", "clean plate", "fill"],
             inputs=[
                 SourcesType.Input("sources", tooltip="The background of the first source is used."),
@@ -51,34 +61,53 @@ class InpaintBackground(io.ComfyNode):
                     tooltip="For the method generator only: official weights, from Load Generator. "
                     "The built-in ones have no background network.",
                 ),
+                io.Image.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="A clip of a still camera, such as the driving video: its background "
+                    "is used instead of the source's, put together from what its frames uncover.",
+                ),
+                io.Mask.Input(
+                    "clip_masks",
+                    optional=True,
+                    tooltip="White on the person in every frame of the clip, from Preview Body or "
+                    "a segmentation node.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
                     "background",
-                    tooltip="The first source's picture without the person, at most 768 px a side.",
+                    tooltip="The first source's picture, or the clip's, without the person, at its "
+                    "own size.",
                 )
             ],
         )
 
     @classmethod
     def execute(
-        cls, sources, method: str, seed: int, body_model=None, generator=None
+        cls, sources, method, seed, body_model=None, generator=None, clip=None, clip_masks=None
     ) -> io.NodeOutput:
         network = None if generator is None else generator.model
         check_method(method, network)
         device = None
         if method == "generator":
-            need = memory_needed(network, (LONGEST, LONGEST), 1)
+            need = bytes_needed(network, (LONGEST, LONGEST), 1)
             comfy.model_management.load_models_gpu([generator], memory_required=need)
             device = generator.load_device
         report = reporter()
-        picture = pipeline.source_background(
-            sources[0],
-            body_model or open_body(),
-            method,
-            seed=seed,
-            progress=lambda share: report(round(share * PERCENT), PERCENT),
-            generator=network,
-            device=device,
-        )
+        options = {
+            "method": method, "seed": seed, "generator": network, "device": device,
+            "progress": lambda share: report(round(share * PERCENT), PERCENT),
+        }  # fmt: skip
+        if clip is None:
+            picture = pipeline.source_background(sources[0], body_model or open_body(), **options)
+        else:
+            frames = image_to_core(clip, "clip")
+            masks = mask_to_core(clip_masks, frames, empty_is_nobody=True)
+            if masks is None:
+                raise InputError(
+                    "clip_masks is missing: connect the masks of the person in the clip, from "
+                    "Preview Body or a segmentation node"
+                )
+            picture = pipeline.background_of_clip(frames, masks, **options)
         return io.NodeOutput(image_from_core(picture[None]))

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..lwg_core import pipeline
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.flow.chunk import FlowChunk
+from ..lwg_core.flow.compose import TRANSFERS, ComposeOptions
 from ..lwg_core.flow.sequence import MaterialisedFlow
 from .progress import reporter
 from .sockets import (
@@ -21,6 +22,8 @@ from .sockets import (
 )
 
 PREVIEW_FRAMES = 8
+SQUARE, FULL = "square", "full picture"
+FRAME = {SQUARE: "square", FULL: "full"}
 CHUNK = 4
 
 
@@ -32,7 +35,7 @@ class ComposeFlow(io.ComfyNode):
             display_name="Compose Flow",
             category=CATEGORY,
             description="Finds where every pixel of the target comes from in each source, on a "
-            "square window around the person.",
+            "square around the person.",
             search_aliases=["warp", "correspondence", "transformation flow", "liquid warping"],
             inputs=[
                 SourcesType.Input("sources", tooltip="The person, from Add Source."),
@@ -41,11 +44,38 @@ class ComposeFlow(io.ComfyNode):
                     "size",
                     default=256,
                     min=64,
-                    max=1024,
+                    max=2048,
                     step=8,
-                    tooltip="Side of the result in pixels, a multiple of 8.",
+                    tooltip="Side in pixels of the square that the generator paints, a multiple of "
+                    "8. The built-in weights know 256; 512 works, softer.",
                 ),
                 body_model_input(),
+                io.Combo.Input(
+                    "frame",
+                    options=[SQUARE, FULL],
+                    optional=True,
+                    tooltip="square: one square that holds the person in all frames is the result. "
+                    "full picture: the square follows the person, and the result is the whole "
+                    "picture of the first source.",
+                ),
+                io.Int.Input(
+                    "longest_side",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Longer side of the full picture in pixels; 0 = as it is.",
+                ),
+                io.Combo.Input(
+                    "transfer",
+                    options=list(TRANSFERS),
+                    optional=True,
+                    advanced=True,
+                    tooltip="After Select Parts only. flows: each source is seen on its own parts "
+                    "only (the paper's way). texture: parts choose the colours, while the "
+                    "generator sees every source everywhere (the released code's way).",
+                ),
             ],
             outputs=[
                 FlowType.Output(
@@ -60,8 +90,17 @@ class ComposeFlow(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sources, target, size: int, body_model=None) -> io.NodeOutput:
-        flow = pipeline.compose(sources, target, body_model or open_body(), size)
+    def execute(
+        cls, sources, target, size, body_model=None, frame=SQUARE, longest_side=0,
+        transfer=TRANSFERS[0],
+    ) -> io.NodeOutput:  # fmt: skip
+        canvas = None
+        if frame == FULL and longest_side and target.camera is not None:
+            canvas = pipeline.scaled_canvas(target.camera.size, longest_side)
+        flow = pipeline.compose(
+            sources, target, body_model or open_body(), size, FRAME[frame], canvas,
+            ComposeOptions(transfer=transfer),
+        )  # fmt: skip
         count = min(PREVIEW_FRAMES, len(flow))
         report = reporter()
         warped = []
@@ -119,6 +158,6 @@ class FlowToTensors(io.ComfyNode):
             image_from_core(correspondence),
             mask_from_core(frames.coverage),
             MaterialisedFlow(
-                flow.prepared, frames, flow.person_box(), flow.fps, flow.window, flow.canvas
+                flow.prepared, frames, flow.person_box(), flow.fps, flow.framing
             ),
         )

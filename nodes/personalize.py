@@ -11,6 +11,7 @@ from ..lwg_core import pipeline
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
 from ..lwg_core.networks.generator import AttLWBGenerator
+from ..lwg_core.painting import bytes_needed
 from ..lwg_core.training.personalize import (
     describe,
     float_copy,
@@ -19,7 +20,7 @@ from ..lwg_core.training.personalize import (
     save_personalized,
 )
 from .files import changed, finite, inside_output, model_files, model_path, new_output_file
-from .generator import OPERATIONS, in_patcher, memory_needed
+from .generator import OPERATIONS, in_patcher
 from .progress import from_pil, reporter
 from .sockets import CATEGORY, GeneratorType, SourcesType, body_model_input
 
@@ -96,7 +97,7 @@ class Personalize(io.ComfyNode):
     ) -> io.NodeOutput:
         finite("learning_rate", learning_rate)
         pipeline.check_generator(generator.model)
-        need = memory_needed(generator.model, (size, size), TRAINING_SHARE * (len(sources) + 1))
+        need = bytes_needed(generator.model, (size, size), TRAINING_SHARE * (len(sources) + 1))
         comfy.model_management.load_models_gpu([generator], need)
         start = float_copy(generator.model).to(generator.load_device)
         body = body_model or open_body()

@@ -58,10 +58,13 @@ def image_from_core(images: Tensor) -> Tensor:
     return to_intermediate(out)
 
 
-def mask_to_core(mask: Tensor | None, images: Tensor) -> Tensor | None:
+def mask_to_core(
+    mask: Tensor | None, images: Tensor, empty_is_nobody: bool = False
+) -> Tensor | None:
     """MASK for images (N, 3, H, W) -> (N, 1, H, W) in 0..1, or None if it says nothing.
 
     The Load Image node hands out 64 x 64 zeros for a picture without alpha: that means no mask.
+    empty_is_nobody: frames may be without the person; otherwise an empty mask is an error.
     """
     if mask is None or (mask.shape[-2:] == (64, 64) and not mask.any()):
         return None
@@ -76,7 +79,7 @@ def mask_to_core(mask: Tensor | None, images: Tensor) -> Tensor | None:
     mask = mask.float().clamp(0, 1)
     if not torch.isfinite(mask).all():
         raise InputError("mask holds NaN or infinite values")
-    if (mask.flatten(1).amax(1) < 0.5).any():
+    if not empty_is_nobody and (mask.flatten(1).amax(1) < 0.5).any():
         raise InputError(
             "mask is empty: paint the person white, or leave the mask unconnected to have one "
             "estimated"

@@ -1,4 +1,4 @@
-"""Official weights in a real ComfyUI: they paint backgrounds, and nothing else yet."""
+"""Backgrounds in a real ComfyUI: of clips, and by official weights, which do nothing else yet."""
 
 from __future__ import annotations
 
@@ -86,3 +86,51 @@ def test_official_weights_are_refused_where_their_inputs_are_missing(
     result = server.run(prompt)
     assert result.kind == "execution_error" and "official" in result.error, result
     assert prompt[result.node]["class_type"] == node
+
+
+def of_clip(workflow, clip: list, masks: list | None, **more) -> dict:
+    """The background of a clip in the place of the source's."""
+    prompt = inpainting(workflow, "push_pull", None)
+    (node,) = (i for i, n in prompt.items() if n["class_type"] == "LWG_InpaintBackground")
+    prompt[node]["inputs"] |= {"clip": clip} | ({"clip_masks": masks} if masks else {})
+    return prompt | more
+
+
+def example(**inputs) -> dict:
+    given = {"identity": 5, "turn": 0.0, "size": 192}
+    return {"class_type": "LWG_ExamplePerson", "inputs": given | inputs}
+
+
+def test_a_clip_uncovers_its_own_background(server, workflow):
+    stroll = example(motion="stroll", frames=40)
+    plate = shown(server, of_clip(workflow, ["stroll", 0], ["stroll", 1], stroll=stroll))
+    assert plate.shape == (192, 192, 3)
+    still = {"class_type": "ImageFromBatch",
+             "inputs": {"image": ["stroll", 0], "batch_index": 0, "length": 1}}  # fmt: skip
+    mask = {"class_type": "MaskToImage", "inputs": {"mask": ["stroll", 1]}}
+    prompt = {"stroll": stroll, "still": still, "mask": mask}
+    for name, source in (("show", "still"), ("masks", "mask")):
+        prompt[name] = {"class_type": "PreviewImage", "inputs": {"images": [source, 0]}}
+    result = server.run(prompt)
+    first = cv2.imread(str(server.pictures(result, "show")[0])).astype(int)
+    person = cv2.imread(str(server.pictures(result, "masks")[0])).max(-1) > 127
+    off = np.abs(plate - first).mean(-1)
+    far = cv2.dilate(person.astype(np.uint8), np.ones((61, 61))) == 0
+    assert off[far].mean() < 4, "the background is another one"
+    assert off[person].mean() > 20, "the person is still there"
+
+
+def test_clips_without_a_background_of_their_own_are_explained(server, workflow):
+    prompt = of_clip(workflow, ["one", 0], None, one=example())
+    result = server.run(prompt)
+    assert result.kind == "execution_error" and "clip_masks is missing" in result.error
+    both = {
+        "one": example(),
+        "two": example(identity=6),
+        "batch": {
+            "class_type": "ImageBatch", "inputs": {"image1": ["one", 0], "image2": ["two", 0]}
+        },
+    }  # fmt: skip
+    empty = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 192, "height": 192}}
+    result = server.run(of_clip(workflow, ["batch", 0], ["nobody", 0], nobody=empty, **both))
+    assert result.kind == "execution_error" and "camera of this clip moves" in result.error

@@ -18,6 +18,7 @@ NODES = {
     "LWG_InpaintBackground", "LWG_LoadGenerator", "LWG_Generate", "LWG_Personalize",
     "LWG_SavePersonalized", "LWG_LoadPersonalized", "LWG_LoadRegressor", "LWG_RecoverBodyFromImage",
     "LWG_ImportBody", "LWG_SaveMotion", "LWG_SmoothMotion", "LWG_NovelView", "LWG_BulletTime",
+    "LWG_SelectParts", "LWG_GenerateToFile",
 }  # fmt: skip
 TEMPLATES = Path(__file__).resolve().parents[2] / "workflows"
 QUICK = {"LoadMotion": {"frames": 3}, "ComposeFlow": {"size": 128}}
@@ -91,7 +92,7 @@ def test_motion_imitation_as_shipped_but_shorter(server, workflow):
         ("InpaintBackground", {"method": "magic"}, "method"),
         ("ImitateMotion", {"camera": "drone"}, "camera"),
         ("ComposeFlow", {"size": 100000}, "size"),
-        ("Generate", {"chunk": 0}, "chunk"),
+        ("Generate", {"chunk": -1}, "chunk"),
     ],
 )
 def test_refused_before_anything_runs(server, workflow, node, inputs, words):
