@@ -31,7 +31,7 @@ Progress = Callable[..., None]
 DECODED_MARGIN = 0.12  # of the person's longer side: context for the network
 BYTES_PER_CHANNEL = 48  # of the first stage, per pixel and picture: twice the measured peak
 FLOW_BYTES = 800  # per pixel, frame and source: twice the measured peak of the composition
-MOST_AT_ONCE = {"cpu": 4}  # more brings a CPU nothing
+MOST_PIXELS_ON_CPU = 4 * 256 * 256  # at a time: more makes a CPU slower, not faster
 MOST_ON_GPU = 16
 SHARE = 0.5  # of the free memory may be used
 UNKNOWN_MEMORY = 2 << 30  # bytes taken for free where the system does not say
@@ -183,7 +183,7 @@ def chunk_frames(
     frame = bytes_needed(generator, flow.size, 1) + FLOW_BYTES * pixels * len(flow.prepared)
     if flow.framing is not None and flow.framing.whole:
         frame += 4 * 16 * flow.framing.canvas[0] * flow.framing.canvas[1]
-    most = MOST_AT_ONCE.get(device.type, MOST_ON_GPU)
+    most = max(MOST_PIXELS_ON_CPU // pixels, 1) if device.type == "cpu" else MOST_ON_GPU
     return min(max(int(SHARE * free / frame), 1), most)
 
 
