@@ -10,6 +10,7 @@ from .files import register_folders
 from .flow import ComposeFlow, FlowToTensors
 from .generator import Generate, LoadGenerator
 from .motion import ImitateMotion, LoadMotion, SaveMotion, SmoothMotion
+from .parts import SelectParts
 from .personalize import LoadPersonalized, Personalize, SavePersonalized
 from .recovery import ImportBody, RecoverBodyFromKeypoints
 from .regressor import LoadRegressor, RecoverBodyFromImage
@@ -37,6 +38,7 @@ class LiquidWarpingExtension(ComfyExtension):
             SmoothMotion,
             SaveMotion,
             AddSource,
+            SelectParts,
             ImitateMotion,
             NovelView,
             BulletTime,

@@ -9,6 +9,7 @@ from ..lwg_core.body.model import BodyModel
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
 from ..lwg_core.flow.source import Source
+from ..lwg_core.flow.transfer import rank_sources
 from .sockets import (
     CATEGORY,
     SmplType,
@@ -18,6 +19,8 @@ from .sockets import (
     mask_from_core,
     mask_to_core,
 )
+
+AS_ADDED, BEST_FRONT = "as added", "best front first"
 
 
 class AddSource(io.ComfyNode):
@@ -50,6 +53,14 @@ class AddSource(io.ComfyNode):
                     "clothes.",
                 ),
                 body_model_input(),
+                io.Combo.Input(
+                    "order",
+                    options=[AS_ADDED, BEST_FRONT],
+                    optional=True,
+                    advanced=True,
+                    tooltip="The first picture sets shape, camera and background, and wins ties. "
+                    "best front first: the one that shows most of the person's front.",
+                ),
             ],
             outputs=[
                 SourcesType.Output(
@@ -64,7 +75,9 @@ class AddSource(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, smpl, mask=None, sources=(), body_model=None) -> io.NodeOutput:
+    def execute(
+        cls, image, smpl, mask=None, sources=(), body_model=None, order=AS_ADDED
+    ) -> io.NodeOutput:
         body = body_model or open_body()
         images = image_to_core(image)
         if len(images) != 1:
@@ -73,6 +86,8 @@ class AddSource(io.ComfyNode):
         source = pipeline.make_source(images[0], smpl, body, None if masks is None else masks[0])
         check_polarity(source, body)
         joined = pipeline.with_offsets((*sources, source), body)
+        if order == BEST_FRONT:
+            joined = rank_sources(joined, body)
         return io.NodeOutput(joined, mask_from_core(source.mask[None]))
 
 

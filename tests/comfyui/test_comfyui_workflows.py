@@ -82,3 +82,46 @@ def test_api_prompts_are_the_templates(path):
                 assert inputs[entry["name"]] == links[entry["link"]]
             elif "widget" in entry and node["type"].startswith("LWG_"):
                 assert inputs[entry["name"]] == value, (node["type"], entry["name"])
+
+
+BLUEPRINTS = sorted((FOLDER.parent / "subgraphs").glob("*.json"))
+
+
+def test_blueprints_are_offered(server):
+    listed = {entry["name"] for entry in server.get("/global_subgraphs").values()}
+    assert BLUEPRINTS and {path.stem for path in BLUEPRINTS} <= listed
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda p: p.stem)
+def test_a_blueprint_is_wired_as_its_nodes_want(info, path):
+    (block,) = json.loads(path.read_text())["nodes"]
+    (graph,) = json.loads(path.read_text())["definitions"]["subgraphs"]
+    assert block["type"] == graph["id"] and graph["name"] == path.stem
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    for node in nodes.values():
+        found = {entry["name"]: entry["type"] for entry in node["inputs"]}
+        assert found == inputs_of(info[node["type"]]), node["type"]
+        assert [o["type"] for o in node["outputs"]] == info[node["type"]]["output"]
+    outer = {-10: graph["inputs"], -20: graph["outputs"]}
+    for side, faces in ((-10, block["inputs"]), (-20, block["outputs"])):
+        assert [(f["name"], f["type"]) for f in faces] == [
+            (f["name"], f["type"]) for f in outer[side]
+        ]
+    for link in graph["links"]:
+        source, target = link["origin_id"], link["target_id"]
+        made = outer[-10] if source == -10 else nodes[source]["outputs"]
+        taken = outer[-20] if target == -20 else nodes[target]["inputs"]
+        made, taken = made[link["origin_slot"]], taken[link["target_slot"]]
+        assert made["type"] == taken["type"] == link["type"]
+        assert link["id"] in made.get("links", made.get("linkIds"))
+        assert link["id"] in taken.get("linkIds", [taken.get("link")])
+    for identity, widget in block["properties"]["proxyWidgets"]:
+        entries = {e["name"]: e for e in nodes[int(identity)]["inputs"]}
+        assert "widget" in entries[widget] and entries[widget]["link"] is None
+    wanted = {
+        (n["id"], k): "widget" in e
+        for n in nodes.values() for k, e in enumerate(n["inputs"])
+        if e["name"] in info[n["type"]]["input"].get("required", {})
+    }  # fmt: skip
+    linked = {(link["target_id"], link["target_slot"]) for link in graph["links"]}
+    assert {place for place, widget in wanted.items() if not widget} <= linked
