@@ -4,8 +4,8 @@
 
 Synthetic people that were not trained on, two sources each, in built-in clips. Flicker: mean
 absolute difference, in 8-bit levels, between a frame and its predecessor carried along by the
-body's surface, over what both show; resampling alone gives some. Sharpness: mean gradient of the picture
-over the mesh, since blur lowers flicker, too. Time: CPU milliseconds per frame.
+body's surface, over what both show; resampling alone gives some. Sharpness: mean gradient of the
+picture over the mesh, since blur lowers flicker, too. Time: CPU milliseconds per frame.
 """
 
 from __future__ import annotations

@@ -113,10 +113,18 @@ class VideoBackground:
 
 
 def check_backdrop(backdrop: Backdrop, flow: FlowSequence) -> None:
-    """Raise an InputError unless a background has one frame or as many as the flow."""
-    if isinstance(backdrop, Tensor) and len(backdrop) not in (1, len(flow)):
+    """Raise an InputError unless a background has one frame or as many as the flow, placed."""
+    if not isinstance(backdrop, Tensor):
+        return
+    if len(backdrop) not in (1, len(flow)):
         raise InputError(
             f"background must be 1 picture or {len(flow)}, one per frame; got {len(backdrop)}"
+        )
+    size, given = result_size(flow), tuple(backdrop.shape[-2:])
+    if given != size:
+        raise InputError(
+            f"background is {given[1]} x {given[0]} px, but the frames are {size[1]} x {size[0]}; "
+            "place it with place_background"
         )
 
 
@@ -149,6 +157,8 @@ def paste(
     colour: Tensor, matte: Tensor, background: Tensor | None, framing: Framing
 ) -> tuple[Tensor, Tensor]:
     """Squares into whole pictures, see ``finish``."""
+    if colour.device.type == "mps":  # has no bicubic grid_sample
+        colour, matte = colour.cpu(), matte.cpu()
     frames = len(colour)
     mattes = matte.new_zeros(frames, 1, *framing.canvas)
     if background is None:
@@ -160,12 +170,14 @@ def paste(
         rows, columns, layer = fit_square(layers[k : k + 1], framing.square(k), framing.canvas)
         if layer is None:
             continue
-        alpha = layer[0, 3:].clamp(0, 1)
+        alpha = torch.where(layer[0, 3:] > CLEAR, layer[0, 3:], 0)
+        # Resampling overshoots at edges, in colour and matte alike: their quotient has no halo.
+        straight = (layer[0, :3] / alpha.clamp(min=CLEAR)).clamp(-1, 1)
+        alpha = alpha.clamp(max=1)
         if background is None:
-            straight = torch.where(alpha > CLEAR, layer[0, :3] / alpha.clamp(min=CLEAR), 0)
-            images[k, :, rows, columns] = straight
+            images[k, :, rows, columns] = torch.where(alpha > 0, straight, 0)
         else:
-            images[k, :, rows, columns] = layer[0, :3] + (1 - alpha) * images[k, :, rows, columns]
+            images[k, :, rows, columns] = images[k, :, rows, columns].lerp(straight, alpha)
         mattes[k, :, rows, columns] = alpha
     return images.clamp(-1, 1), mattes
 

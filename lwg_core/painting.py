@@ -34,6 +34,7 @@ FLOW_BYTES = 800  # per pixel, frame and source: twice the measured peak of the 
 MOST_PIXELS_ON_CPU = 4 * 256 * 256  # at a time: more makes a CPU slower, not faster
 MOST_ON_GPU = 16
 SHARE = 0.5  # of the free memory may be used
+WARM_UP = 4  # frames after which a frame no longer shows where its clip began
 UNKNOWN_MEMORY = 2 << 30  # bytes taken for free where the system does not say
 
 
@@ -86,8 +87,9 @@ def generate(
         chunk = 1
     chunk = chunk or chunk_frames(generator, flow, inputs.device, free)
     past, at = None, start
-    if temporal and start > 0:  # the frame before the first one is painted for its sake alone
-        past = Past(*paint_frames(generator, bank, flow, window, start - 1, start))
+    if temporal:  # painted for the sake of the frames behind them alone
+        for frame in range(max(start - WARM_UP, 0), start):
+            past = Past(*paint_frames(generator, bank, flow, window, frame, frame + 1, past))
     while at < stop:
         end = min(at + chunk, stop)
         try:
@@ -122,7 +124,7 @@ def paint_frames(
 ) -> tuple[FlowChunk, Tensor, Tensor]:
     """Flow, colour (T, 3, H, W) and matte (T, 1, H, W), 1 = person, of frames start..stop-1."""
     part = flow.chunk(start, stop, bank.features[0].device)
-    faces = flow.prepared.body.faces
+    faces = flow.prepared.body.faces.to(part.warped.device)
     colour, mask = decode_window(generator, bank, part, window, past, faces)
     # The face is copied where one source shows it: the network paints small faces as blobs.
     return part, part.head * part.warped + (1 - part.head) * colour, 1 - mask

@@ -109,6 +109,7 @@ def compose(
     frame: str = "square",
     canvas: tuple[int, int] | None = None,
     options: ComposeOptions | None = None,
+    clips: int = 1,
 ) -> LazyFlow:
     """Flow from every source to every target frame, on squares of ``size`` x ``size`` pixels.
 
@@ -116,6 +117,7 @@ def compose(
     frame: "square" - one square holds the person in all frames and is the result; "full" - it
         follows the person, and the result is the whole picture.
     canvas: (height, width) that the picture is resized to first; None = its own size.
+    clips: ``target`` is that many clips of equal length, one after the other.
     """
     check_size(size)
     check_sources(sources, body)
@@ -130,7 +132,7 @@ def compose(
         )
     if canvas is not None:
         target = replace(target, camera=resize_canvas(target.camera, canvas))
-    framing = frame_person(target, body, worn_offsets(sources, body), frame)
+    framing = frame_person(target, body, worn_offsets(sources, body), frame, clips)
     return LazyFlow.build(
         tuple(crop_source(source, body, size) for source in sources),
         body,
@@ -230,7 +232,7 @@ def fill_large(image: Tensor, known: Tensor, filled: Tensor) -> Tensor:
 def scaled_canvas(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
     """(height, width) of a picture of ``size`` whose longer side becomes ``longest_side`` px."""
     factor = longest_side / max(size)
-    return round(size[0] * factor), round(size[1] * factor)
+    return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
 def mesh_silhouette(source: Source, body: BodyModel) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import comfy.model_management
+import torch
 from comfy_api.latest import io
 
 from ..lwg_core import pipeline
 from ..lwg_core.background import METHODS, check_method
+from ..lwg_core.background.clip import sampled
 from ..lwg_core.background.network import LONGEST
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
@@ -102,12 +104,26 @@ class InpaintBackground(io.ComfyNode):
         if clip is None:
             picture = pipeline.source_background(sources[0], body_model or open_body(), **options)
         else:
-            frames = image_to_core(clip, "clip")
-            masks = mask_to_core(clip_masks, frames, empty_is_nobody=True)
-            if masks is None:
-                raise InputError(
-                    "clip_masks is missing: connect the masks of the person in the clip, from "
-                    "Preview Body or a segmentation node"
-                )
-            picture = pipeline.background_of_clip(frames, masks, **options)
+            picture = pipeline.background_of_clip(*clip_frames(clip, clip_masks), **options)
         return io.NodeOutput(image_from_core(picture[None]))
+
+
+def clip_frames(
+    clip: torch.Tensor, masks: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The frames of a clip that are looked at, with their masks, as the core has them."""
+    index = sampled(len(clip))
+    frames = image_to_core(clip[index], "clip")
+    if masks is not None and len(masks) == len(clip):
+        masks = masks[index]
+    elif masks is not None and masks.any():  # one mask would leave whoever moves in the picture
+        raise InputError(
+            f"clip_masks must be one mask per frame of the clip, {len(clip)}; got {len(masks)}"
+        )
+    found = mask_to_core(masks, frames, empty_is_nobody=True)
+    if found is None:
+        raise InputError(
+            "clip_masks is missing: connect the masks of the person in the clip, from Preview Body "
+            "or a segmentation node"
+        )
+    return frames, found

@@ -7,9 +7,8 @@ from comfy_api.latest import io
 
 from ..lwg_core import pipeline
 from ..lwg_core.body.open_body import open_body
-from ..lwg_core.flow.chunk import FlowChunk
 from ..lwg_core.flow.compose import TRANSFERS, ComposeOptions
-from ..lwg_core.flow.sequence import MaterialisedFlow
+from ..lwg_core.flow.sequence import materialise
 from .progress import reporter
 from .sockets import (
     CATEGORY,
@@ -101,15 +100,11 @@ class ComposeFlow(io.ComfyNode):
             sources, target, body_model or open_body(), size, FRAME[frame], canvas,
             ComposeOptions(transfer=transfer),
         )  # fmt: skip
-        count = min(PREVIEW_FRAMES, len(flow))
-        report = reporter()
-        warped = []
-        for step, frame in enumerate(
-            torch.linspace(0, len(flow) - 1, count).round().int().tolist()
-        ):
-            part = flow.chunk(frame, frame + 1, "cpu")
+        count, report, warped = min(PREVIEW_FRAMES, len(flow)), reporter(), []
+        for at in torch.linspace(0, len(flow) - 1, count).round().int().tolist():
+            part = flow.chunk(at, at + 1, "cpu")
             warped.append(image_from_core(part.warped * part.silhouette))
-            report(step + 1, count)
+            report(len(warped), count)
         return io.NodeOutput(flow, torch.cat(warped))
 
 
@@ -145,19 +140,12 @@ class FlowToTensors(io.ComfyNode):
 
     @classmethod
     def execute(cls, flow) -> io.NodeOutput:
-        report = reporter()
-        parts = []
-        for start in range(0, len(flow), CHUNK):
-            stop = min(start + CHUNK, len(flow))
-            parts.append(flow.chunk(start, stop, "cpu"))
-            report(stop, len(flow))
-        frames = FlowChunk.cat(parts)
+        held = materialise(flow, CHUNK, progress=reporter())
+        frames = held.frames
         correspondence = frames.code + frames.silhouette - 1  # -1 = black behind the body
         return io.NodeOutput(
             image_from_core(frames.warped),
             image_from_core(correspondence),
             mask_from_core(frames.coverage),
-            MaterialisedFlow(
-                flow.prepared, frames, flow.person_box(), flow.fps, flow.framing
-            ),
+            held,
         )

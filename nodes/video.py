@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import torch
 from comfy_api.latest import io, ui
 
 from ..lwg_core.errors import InputError
@@ -51,7 +52,7 @@ class GenerateToFile(io.ComfyNode):
                     "audio",
                     optional=True,
                     tooltip="Sound of an mp4, cut to the length of the pictures: that of the "
-                    "driving video, from Get Video Components.",
+                    "driving video, from Get Video Components. It begins with frame 0 of the clip.",
                 ),
             ],
             outputs=[io.String.Output("filename", tooltip="Name of the written file or folder.")],
@@ -72,16 +73,22 @@ class GenerateToFile(io.ComfyNode):
             )
         pieces, count = paint(generator, flow, **options)
         path, name = new_output_file(filename_prefix, SUFFIX[format])
-        sound = audio and (audio["waveform"][0], audio["sample_rate"])
-        output, report, done = (
-            open_output(path, flow.fps, count, alpha=transparent, audio=sound), reporter(), 0
-        )  # fmt: skip
+        sound = audio and sound_from(audio, options.get("start_frame", 0) / flow.fps)
+        output = open_output(path, flow.fps, count, alpha=transparent, audio=sound)
+        report, done = reporter(), 0
         with output:
             for images, mattes in pieces:
                 output.write(images, mattes if transparent else None)
                 done += len(images)
                 report(done, count, images[-1])
         return io.NodeOutput(name, ui=shown(name, format))
+
+
+def sound_from(audio: dict, seconds: float) -> tuple[torch.Tensor, int] | None:
+    """AUDIO from ``seconds`` on, (C, N) and its rate; None = nothing is left."""
+    rate = audio["sample_rate"]
+    waveform = audio["waveform"][0, :, round(seconds * rate) :]
+    return (waveform, rate) if waveform.shape[-1] or not seconds else None
 
 
 def shown(name: str, format: str):

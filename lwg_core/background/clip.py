@@ -29,7 +29,7 @@ def clip_background(frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
             f"masks of the clip must be {len(frames)} of {frames.shape[3]} x {frames.shape[2]} px, "
             f"one per frame; got {masks.shape[0]} of {masks.shape[-1]} x {masks.shape[-2]}"
         )
-    index = torch.linspace(0, len(frames) - 1, min(SAMPLES, len(frames))).round().long()
+    index = sampled(len(frames))
     frames = frames[index]
     known = torch.stack([known_pixels(mask) for mask in masks[index]])
     check_still(frames, known)
@@ -39,6 +39,11 @@ def clip_background(frames: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         seen = frames[:, :, rows].masked_fill(~known[:, :, rows], torch.nan)
         strips.append(seen.nanmedian(0).values)
     return torch.cat(strips, 1).nan_to_num(0.0), known.any(0)
+
+
+def sampled(frames: int) -> Tensor:
+    """Numbers of the frames of a clip that are looked at: spread evenly, SAMPLES at most."""
+    return torch.linspace(0, frames - 1, min(SAMPLES, frames)).round().long()
 
 
 def known_pixels(mask: Tensor) -> Tensor:

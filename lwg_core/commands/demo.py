@@ -12,10 +12,12 @@ from torch.nn.functional import interpolate
 from ..body.open_body import open_body
 from ..pictures import contact_sheet, write_image
 from ..synthetic.people import write_people
-from .job import load_people, open_job, render
+from .job import check_picture, load_people, open_job, render
 from .options import add_shared
 from .sources import Person, read_person
 from .target import NO_VIEWS, add_motion
+
+SIZE = 512  # px of the person's pictures
 
 
 def add_demo(commands) -> None:
@@ -33,7 +35,8 @@ def run_demo(args: argparse.Namespace) -> None:
     video = args.output / f"{Path(args.motion).stem}.mp4"
     sheet = video.with_suffix(".png")
     job, body = open_job(args, [], video), open_body()
-    pictures = write_people(1, args.output / "person", seed=args.seed, size=512, pictures=2)
+    check_picture(args, job.clip, (SIZE, SIZE))
+    pictures = write_people(1, args.output / "person", seed=args.seed, size=SIZE, pictures=2)
     person = Person(
         "source",
         tuple(pictures),
@@ -42,10 +45,11 @@ def run_demo(args: argparse.Namespace) -> None:
     )
     (sources,) = load_people(args, replace(job, pictures=[read_person(person)]), body)
     frames = render(args, job, sources, body)
-    shown = [_fitted(source.image, frames[0]) for source in sources] if frames else []
+    print(f"wrote {video}")
     if frames:
+        shown = [_fitted(source.image, frames[0]) for source in sources]
         write_image(sheet, contact_sheet([shown + frames]))
-    print(f"wrote {video} and the contact sheet {sheet}")
+        print(f"wrote the contact sheet {sheet}")
 
 
 def _fitted(image: Tensor, frame: Tensor) -> Tensor:

@@ -21,9 +21,11 @@ from ..errors import InputError
 from ..flow.compose import ComposeOptions
 from ..flow.sequence import LazyFlow
 from ..flow.source import Sources
+from ..flow.targets import check_strategy
 from ..flow.transfer import rank_sources
 from ..networks.generator import AttLWBGenerator
 from ..painting import check_generator, generate
+from ..pictures import LARGEST_SIDE
 from ..pipeline import compose, source_background
 from ..training.personalize import personalize
 from ..video import FrameOutput, open_output
@@ -37,6 +39,7 @@ from .target import (
     join,
     load_motion,
     make_targets,
+    parse_views,
 )
 
 SHOWN = 6  # frames for a contact sheet
@@ -65,6 +68,9 @@ def open_job(args: argparse.Namespace, people: list[Person], output: Path) -> Jo
     device = choose_device(args.device)
     clip = None if args.motion is None else load_motion(args.motion, args.frames)
     check_views(args, clip)
+    if clip is not None:
+        with about(f"--motion {args.motion}"):
+            check_strategy(args.camera, clip)
     frames = count_frames(args, clip)
     background = None if args.background is None else open_clip(args.background)
     if background is not None and background.fps is not None and len(background) < frames:
@@ -78,12 +84,29 @@ def open_job(args: argparse.Namespace, people: list[Person], output: Path) -> Jo
     painter = load_painter(args, generator, device)
     pictures = [read_person(person) for person in people]
     if pictures:
-        check_canvas(args, pictures[0].images[0].shape[-2:])
+        check_picture(args, clip, tuple(pictures[0].images[0].shape[-2:]))
     target = open_output(
         output, frame_rate(args, clip), frames, alpha=args.alpha, audio=args.audio,
         resume=args.resume, job=job_key(args, clip),
     )  # fmt: skip
     return Job(device, clip, pictures, generator.to(device), painter, background, target)
+
+
+def check_picture(
+    args: argparse.Namespace, clip: SmplParams | None, first: tuple[int, int]
+) -> None:
+    """Check the frames to come; first: (height, width) of the first source's picture."""
+    copied = clip is not None and args.camera == "copy"
+    picture = clip.camera.size if copied else first
+    check_canvas(args, picture)
+    if args.views is not None:
+        width = args.size if args.frame == "square" else (canvas_size(args, picture) or picture)[1]
+        count = len(parse_views(args.views))
+        if count * width > LARGEST_SIDE:
+            raise InputError(
+                f"--views {args.views}: {count} frames of {width} px side by side are too wide; at "
+                f"most {LARGEST_SIDE} px are possible"
+            )
 
 
 def load_painter(
@@ -118,10 +141,14 @@ def render(
 ) -> list[Tensor]:
     """Run the chain from sources to a written file; returns a few frames for a contact sheet."""
     targets = make_targets(args, sources[0], job.clip, body)
-    canvas = canvas_size(args, sources[0].size)
+    picture, count = targets[0].camera.size, len(targets)
+    check_canvas(args, picture)  # again: --order may have put another picture first
+    canvas = canvas_size(args, picture)
     with about(f"--motion {args.motion}") if args.motion else nullcontext():
-        flow = compose(sources, join(targets), body, args.size, args.frame, canvas, options)
-    views = split(flow, len(targets))
+        flow = compose(
+            sources, join(targets), body, args.size, args.frame, canvas, options, count
+        )  # fmt: skip
+    views = split(flow, count)
     backdrops = given_backdrops(args, job, views)
     generator = job.generator
     if args.personalize:
@@ -191,7 +218,7 @@ def write_frames(
     ):
         for images, mattes in paint(args, job, generator, views, backdrops, frame):
             output.write(images, mattes if args.alpha else None)
-            kept += [image for k, image in enumerate(images, frame) if k in wanted]
+            kept += [image.clone() for k, image in enumerate(images, frame) if k in wanted]
             frame += len(images)
             bar.update(len(images))
     return kept

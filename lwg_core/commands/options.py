@@ -20,7 +20,7 @@ from ..compositing import FITS, same_aspect
 from ..errors import InputError
 from ..flow.framing import FRAMES
 from ..pictures import LARGEST_SIDE, SMALLEST_SIDE
-from ..pipeline import check_size
+from ..pipeline import check_size, scaled_canvas
 from ..training.personalize import MOST_STEPS
 from ..weights import DEFAULT_GENERATOR
 
@@ -40,8 +40,8 @@ def add_shared(add) -> None:
         help="side of the square that the network paints, 64 to 2048; the built-in weights are "
         "made for 256, larger shows more of what the pictures hold")  # fmt: skip
     add("--frame", choices=FRAMES, default="square",
-        help="square: a square around the person; full: the whole picture of the first source, "
-        "at its own resolution")  # fmt: skip
+        help="square: a square around the person; full: the whole picture of the first source "
+        "(with --camera copy: of the motion), at its own resolution")  # fmt: skip
     add("--canvas", metavar="WxH", help="size of the full frame, instead of the picture's")
     add("--longest-side", type=int, metavar="PX", help="longer side of the full frame")
     add("--frames", type=int, metavar="N", help="frames of the motion (default: all)")
@@ -64,10 +64,12 @@ def add_shared(add) -> None:
     add("--resume", action="store_true", help="go on with what an interrupted run has kept")
     add("--chunk", type=int, metavar="N",
         help="frames computed at a time (default: by free memory)")  # fmt: skip
-    add("--temporal", action="store_true", help="each frame sees the one before: steadier, slower")
+    add("--temporal", action="store_true", 
+        help="each frame sees the one before (for weights trained with it: the built-in ones "
+        "become slower, not steadier)")  # fmt: skip
     add("--order", choices=ORDERS, default="added",
         help="front: the source that shows most of the front comes first")  # fmt: skip
-    add("--device", default="auto", help="auto, cpu, cuda, mps")
+    add("--device", default="auto", help=f"auto, {', '.join(DEVICES)}")
     add("--seed", type=int, default=0)
 
 
@@ -128,31 +130,27 @@ def parse_canvas(text: str) -> tuple[int, int]:
 
 
 def check_canvas(args: argparse.Namespace, picture: tuple[int, int]) -> None:
-    """Raise an InputError unless the full frame is like the first source's picture (h, w)."""
+    """Raise an InputError unless the full frame is like the picture (h, w) that it shows."""
     size = canvas_size(args, picture)
     if size is None:
         return
     (height, width), (rows, columns) = size, picture
-    if not same_aspect(size, picture):
-        raise InputError(
-            f"--canvas {args.canvas} has other proportions than the first source's picture, "
-            f"{columns}x{rows} px"
-        )
     if min(size) < SMALLEST_SIDE:
         raise InputError(
             f"--longest-side {args.longest_side} makes a frame of {width}x{height} px; at least "
             f"{SMALLEST_SIDE} px a side are needed"
         )
+    if not same_aspect(size, picture):
+        raise InputError(
+            f"--canvas {args.canvas} has other proportions than the picture, {columns}x{rows} px"
+        )
 
 
 def canvas_size(args: argparse.Namespace, picture: tuple[int, int]) -> tuple[int, int] | None:
-    """(height, width) of the full frame, from that of the first source's picture; None = that."""
+    """(height, width) of the full frame, from that of the picture that it shows; None = that."""
     if args.canvas is not None:
         return parse_canvas(args.canvas)
-    if args.longest_side is None:
-        return None
-    factor = args.longest_side / max(picture)
-    return tuple(max(round(side * factor), 1) for side in picture)
+    return None if args.longest_side is None else scaled_canvas(picture, args.longest_side)
 
 
 def choose_device(name: str) -> torch.device:

@@ -51,7 +51,8 @@ def add_views(add) -> None:
     add("--yaw", type=float, default=0.0, metavar="DEG",
         help="the person turns to their own left; 90 shows their right side")  # fmt: skip
     add("--pitch", type=float, default=0.0, metavar="DEG",
-        help="the viewer rises; 90 looks down from above")  # fmt: skip
+        help="the viewer rises; 90 looks down from above; with --freeze: halfway "
+        "round")  # fmt: skip
     add("--roll", type=float, default=0.0, metavar="DEG", help="the picture turns clockwise")
     add("--turntable", type=int, metavar="N",
         help="N frames around the person, who goes on with the --motion meanwhile")  # fmt: skip

@@ -6,15 +6,13 @@ import argparse
 
 from ..body.open_body import open_body
 from ..errors import InputError
-from ..flow.compose import ComposeOptions
+from ..flow.compose import TRANSFERS, ComposeOptions
 from ..flow.parts import PART_GROUPS, check_parts
 from ..flow.transfer import wear
 from .job import load_people, open_job, render
 from .options import about, add_output, add_shared
 from .sources import Person, add_sources, add_wear, given_person
 from .target import add_motion, add_views
-
-WAYS = ("flows", "texture")
 
 
 def add_transfer(commands) -> None:
@@ -27,7 +25,7 @@ def add_transfer(commands) -> None:
     add = one.add_argument
     add_sources(add)
     add_wear(add, ", ".join(PART_GROUPS))
-    add("--way", choices=WAYS, default="flows",
+    add("--way", choices=TRANSFERS, default=TRANSFERS[0],
         help="flows: each picture feeds its parts to the network (the paper); texture: all "
         "pictures become one texture first (the official code)")  # fmt: skip
     add_motion(add, required=False)

@@ -65,13 +65,19 @@ class Framing:
 
 
 def frame_person(
-    target: SmplParams, body: BodyModel, offsets: Tensor | None = None, frame: str = "square"
+    target: SmplParams,
+    body: BodyModel,
+    offsets: Tensor | None = None,
+    frame: str = "square",
+    clips: int = 1,
 ) -> Framing:
     """Squares around the person of ``target``.
 
     frame: "square" - one square for all frames, which holds the person in all of them and stays
         inside the picture as far as the person does, since beyond it there is no background;
         "full" - the square follows the person, and the result is the whole picture.
+    clips: ``target`` is that many clips of equal length, one after the other; a square does not
+        follow from one into the next.
     """
     if frame not in FRAMES:
         raise InputError(f"frame must be one of {', '.join(FRAMES)}; got {frame!r}")
@@ -80,7 +86,9 @@ def frame_person(
     check_boxes(boxes, canvas)
     whole = frame == "full"
     if whole:
-        center, extent = follow(boxes, round(CALM * target.fps))
+        reach = round(CALM * target.fps)
+        followed = [follow(clip, reach) for clip in boxes.chunk(clips)]
+        center, extent = (torch.cat(part) for part in zip(*followed, strict=True))
     else:
         low, high = boxes[:, :2].amin(0), boxes[:, 2:].amax(0)
         center = ((low + high) / 2).expand(len(boxes), 2)

@@ -5,6 +5,7 @@ The lazy form keeps poses and cameras only, so its memory does not grow with the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -147,12 +148,19 @@ class MaterialisedFlow:
         return part if device is None else part.to(device)
 
 
-def materialise(flow: FlowSequence, chunk: int = 8, keep: torch.device | str = "cpu"):
+def materialise(
+    flow: FlowSequence,
+    chunk: int = 8,
+    keep: torch.device | str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+) -> MaterialisedFlow:
     """Evaluate a whole sequence, ``chunk`` frames at a time, and hold the tensors on ``keep``."""
-    pieces = [
-        flow.chunk(start, min(start + chunk, len(flow))).to(keep)
-        for start in range(0, len(flow), chunk)
-    ]
+    pieces = []
+    for start in range(0, len(flow), chunk):
+        stop = min(start + chunk, len(flow))
+        pieces.append(flow.chunk(start, stop).to(keep))
+        if progress is not None:
+            progress(stop, len(flow))
     return MaterialisedFlow(
         flow.prepared, FlowChunk.cat(pieces), flow.person_box(), flow.fps, flow.framing
     )

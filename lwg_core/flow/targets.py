@@ -50,20 +50,13 @@ def imitate(
         slide; with ``travel``, also onto the ground that the source stands on.
     Returns T frames with the source's betas, in the source's picture (for ``copy``, the motion's).
     """
-    if camera_strategy not in CAMERA_STRATEGIES:
-        raise InputError(
-            f"camera strategy '{camera_strategy}' does not exist; use one of {CAMERA_STRATEGIES}"
-        )
+    check_strategy(camera_strategy, motion)
     if len(source) != 1 or source.camera is None or source.betas is None:
         raise InputError("the source body must be one frame with betas and a camera")
     if source.body_model != body.id:
         raise InputError(
             f"the source was recovered with the body model '{source.body_model}', but the body "
             f"model in use is '{body.id}'; use the same one everywhere"
-        )
-    if camera_strategy in ("copy", "reference-position") and motion.camera is None:
-        raise InputError(
-            f"camera strategy '{camera_strategy}' needs a motion that brings its own camera"
         )
     target = replace(
         motion, betas=source.betas, body_model=source.body_model, camera=None, track=source.track
@@ -91,6 +84,18 @@ def imitate(
             correction = steady(feet.points, standing(theirs, seen, motion.fps, motion.valid))
             camera = _moved(camera, correction * correction.new_tensor([1.0, 0.0, 1.0]))
     return replace(target, camera=camera)
+
+
+def check_strategy(camera_strategy: str, motion: SmplParams) -> None:
+    """Raise an InputError unless the strategy exists and the motion has what it takes."""
+    if camera_strategy not in CAMERA_STRATEGIES:
+        raise InputError(
+            f"camera strategy '{camera_strategy}' does not exist; use one of {CAMERA_STRATEGIES}"
+        )
+    if camera_strategy in ("copy", "reference-position") and motion.camera is None:
+        raise InputError(
+            f"camera strategy '{camera_strategy}' needs a motion that brings its own camera"
+        )
 
 
 def _same_lens(camera: Camera, scale: Tensor, center: Tensor) -> Camera:

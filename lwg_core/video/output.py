@@ -248,16 +248,6 @@ def form(path: str | os.PathLike, frames: int) -> str:
     )
 
 
-def takes_alpha(path: str | os.PathLike) -> bool:
-    """Whether an output of that name can be transparent."""
-    return form(path, 1) == "folder" or Path(path).suffix.lower() in TRANSPARENT
-
-
-def takes_sound(path: str | os.PathLike) -> bool:
-    """Whether an output of that name can have sound."""
-    return Path(path).suffix.lower() in CONTAINERS
-
-
 def frame_rate(fps: float) -> Fraction:
     """Frames per second as a fraction; 29.97 and its like are the broadcast rates they stand for.
 

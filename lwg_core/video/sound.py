@@ -31,17 +31,6 @@ class Sound:
     rate: int = 0
 
 
-def has_sound(path: str | Path) -> bool:
-    """Whether a file can be read and has a sound track."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            return bool(container.streams.audio)
-    except (av.FFmpegError, OSError):
-        return False
-
-
 def open_sound(audio: str | Path | tuple[Tensor, int]) -> Sound:
     """Look at a sound file or a waveform with its rate; InputError if it cannot be used."""
     if not isinstance(audio, tuple):

@@ -14,6 +14,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -157,10 +158,15 @@ class Server:
         identity, refused = self.submit(prompt)
         return refused or self.wait(identity, timeout)
 
-    def interrupted(self, prompt: dict, delay: float) -> Result:
-        """The result of ``prompt``, cancelled ``delay`` seconds after it began."""
+    def interrupted(
+        self, prompt: dict, delay: float, begun: Callable[[], bool] = lambda: True
+    ) -> Result:
+        """The result of ``prompt``, cancelled ``delay`` seconds after ``begun``."""
         identity, refused = self.submit(prompt)
         assert refused is None, refused
+        latest = time.monotonic() + 60
+        while not begun() and time.monotonic() < latest:
+            time.sleep(0.1)
         time.sleep(delay)
         self.post("/interrupt", {"prompt_id": identity})
         return self.wait(identity, timeout=60)

@@ -134,3 +134,8 @@ def test_clips_without_a_background_of_their_own_are_explained(server, workflow)
     empty = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 192, "height": 192}}
     result = server.run(of_clip(workflow, ["batch", 0], ["nobody", 0], nobody=empty, **both))
     assert result.kind == "execution_error" and "camera of this clip moves" in result.error
+    full = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 192, "height": 192}}
+    result = server.run(of_clip(workflow, ["batch", 0], ["one mask", 0],
+                                **{"one mask": full}, **both))  # fmt: skip
+    assert result.kind == "execution_error", result
+    assert "one mask per frame of the clip, 2; got 1" in result.error

@@ -126,6 +126,21 @@ def test_a_clip_goes_to_a_file_with_its_sound(server, workflow):
     assert second != clip and len(frames_of(second)) == 2
 
 
+def test_the_sound_of_a_part_begins_with_the_part(server, workflow):
+    prompt, generate = short(workflow, LoadMotion={"frames": 9})
+    inputs = {"duration": 0.2, "sample_rate": 22050, "channels": 2}
+    prompt["sound"] = {"class_type": "EmptyAudio", "inputs": inputs}
+    to_file(prompt, generate, audio=["sound", 0], start_frame=3)
+    lengths = []
+    for start in (3, 7):  # 0.1 s of sound are left; none
+        prompt[generate]["inputs"]["start_frame"] = start
+        result = server.run(prompt)
+        assert result.kind == "success", result.error
+        with av.open(str(server.pictures(result, generate)[0])) as container:
+            lengths.append([float(s.duration * s.time_base) for s in container.streams.audio])
+    assert lengths[0][0] < 0.17 and not lengths[1]
+
+
 def test_transparent_pictures_go_to_a_folder(server, workflow):
     prompt, generate = short(workflow)
     del prompt[generate]["inputs"]["background"]
@@ -173,9 +188,10 @@ def test_what_is_finished_when_cancelled_is_kept(server, workflow):
     to_file(prompt, generate, filename_prefix="cancelled")
     rest = {k: v for k, v in prompt.items() if k != generate}
     assert server.run(rest).kind == "success"  # cached after this
-    result = server.interrupted(prompt, 4.0)
-    assert (result.kind, result.node) == ("execution_interrupted", generate)
     folder = server.base / "output" / "liquid_warping"
+    parts = folder / ".cancelled_00001_.mp4.parts"
+    result = server.interrupted(prompt, 2.0, parts.exists)
+    assert (result.kind, result.node) == ("execution_interrupted", generate)
     kept = sorted(folder.glob("*cancelled*"))
     assert [p.name for p in kept] == ["cancelled_00001_.partial.mp4"]
     assert 4 <= len(frames_of(kept[0])) < 3000

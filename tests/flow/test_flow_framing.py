@@ -90,6 +90,17 @@ def test_a_following_square_moves_smoothly():
     assert (centers.diff() > 0).float().mean() > 0.9
 
 
+def test_a_square_does_not_follow_from_one_clip_into_the_next():
+    """Views of a walk stand one after the other: it ends at the right and begins at the left."""
+    clip = walk()
+    camera = clip.camera.select([*range(120), *range(120)])
+    both = SmplParams(clip.pose.repeat(2, 1, 1), clip.betas, "open", camera)
+    alone = frame_person(clip, open_body(), frame="full")
+    framing = frame_person(both, open_body(), frame="full", clips=2)
+    for name in ("left", "top", "side"):
+        assert torch.equal(getattr(framing, name), getattr(alone, name).repeat(2))
+
+
 def test_calm_squares_hold_the_given_boxes():
     torch.manual_seed(0)
     middle = torch.rand(50, 2) * 100

@@ -240,6 +240,7 @@ def test_synth_and_demo_check_before_they_write(tmp_path, capsys):
         (["--frames", "0"], "--frames 0"),
         (["--size", "65"], "size 65"),
         (["--motion", "moonwalk"], "moonwalk"),
+        (["--frame", "full", "--canvas", "200x100"], "other proportions than the picture, 512x512"),
         (["--generator", file], f"file {NO_CHECKPOINT}"),
     ):
         refused(capsys, ["demo", "--output", out, *options], words)

@@ -1,6 +1,7 @@
 """The command view: other sides, turntables, bullet time, several angles, other poses."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ sys.path.append(str(Path(__file__).parent))
 from command_line import beside, files_of, frames_of, refused, run  # noqa: E402
 
 from lwg_core import cli  # noqa: E402
-from lwg_core.body.files import load_params  # noqa: E402
+from lwg_core.body.files import load_params, save_params  # noqa: E402
 from lwg_core.body.open_body import open_body  # noqa: E402
 from lwg_core.commands import target  # noqa: E402
 from lwg_core.flow.source import Source  # noqa: E402
@@ -143,6 +144,21 @@ def test_the_full_frame_is_the_picture(people, tmp_path):
     assert bytes_of(out).shape == (160, 160, 3)
 
 
+def test_the_full_frame_of_a_copied_camera_is_the_motions_picture(people, tmp_path, blue):
+    """It has other proportions than the source's."""
+    params = load_params(people[0].with_suffix(".npz"))
+    camera = params.camera.crop(-40, 0, (128, 208))
+    save_params(tmp_path / "wide.npz", replace(params, camera=camera))
+    copied = view(people, tmp_path / "out.png", motion=str(tmp_path / "wide.npz"), camera="copy",
+                  frame="full", longest_side="104", background=blue,
+                  background_fit="cover")  # fmt: skip
+    assert cli.main(copied) == 0
+    picture = bytes_of(tmp_path / "out.png")
+    assert picture.shape == (64, 104, 3)
+    columns = np.flatnonzero(person(picture).any(0))
+    assert 20 < columns.min() and columns.max() < 84, "the person is in the middle"
+
+
 def test_targets_keep_the_person(people):
     """Whatever is asked, the body and the picture are the source's."""
     body, params = open_body(), load_params(beside(people[0], ".npz"))
@@ -182,6 +198,8 @@ BAD = [
      "--freeze 3 is no frame of the motion; use 0 to 2"),
     ({"motion": "walk", "freeze": "-1", "turntable": "4"}, "--freeze -1 is no frame"),
     ({"motion": "walk", "pose": "T-pose"}, "--pose and --motion both"),
+    ({"motion": "walk", "camera": "copy"}, "walk: camera strategy 'copy' needs a motion that"),
+    ({"views": ",".join(["1"] * 16), "size": "1024"}, "16 frames of 1024 px side by side are too"),
     ({"motion": "walk", "frames": "2"}, "out.png is one picture, but there are 2 frames"),
     ({"canvas": "100x100"}, "--canvas is for --frame full only"),
     ({"longest_side": "100"}, "--longest-side is for --frame full only"),

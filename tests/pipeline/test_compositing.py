@@ -152,3 +152,20 @@ def test_a_video_background_that_is_too_short_is_refused(flow, tmp_path):
         video.write(torch.zeros(3, 3, 128, 128))
     with pytest.raises(InputError, match="has 3 frames, but the result has 6"):
         VideoBackground(open_clip(path), flow)
+
+
+@pytest.mark.parametrize("side", [90, 64, 40, 33])
+@pytest.mark.parametrize("value", [0.8, -0.8])
+def test_pasting_makes_no_halo(side, value):
+    """Over a background of the person's own colour nothing of the person's edge is seen."""
+    colour, matte = torch.full((1, 3, SIZE, SIZE), value), torch.zeros(1, 1, SIZE, SIZE)
+    matte[..., 16:48, 16:48] = 1
+    place = torch.tensor([10])
+    framing = Framing(place, place, torch.tensor([side]), (120, 130), True)
+    background = torch.full((1, 3, 120, 130), value)
+    over, _ = finish(colour, matte, background, framing)
+    torch.testing.assert_close(over, background, atol=1e-4, rtol=0)
+    straight, mattes = finish(colour, matte, None, framing)
+    assert 0 <= mattes.min() and mattes.max() == 1
+    shown = straight[(mattes > 1 / 255).expand_as(straight)]
+    torch.testing.assert_close(shown, torch.full_like(shown, value), atol=1e-4, rtol=0)

@@ -1,10 +1,14 @@
 """Painting: frames do not depend on how many are computed at a time."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from lwg_core.errors import InputError
+from lwg_core.flow.framing import frame_person
 from lwg_core.flow.sequence import materialise
 from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 from lwg_core.painting import check_generator, chunk_frames, clip_window, free_memory, generate
@@ -55,6 +59,8 @@ def test_other_generators_and_backgrounds_are_refused(generator, flow):
         check_generator(official)
     with pytest.raises(InputError, match="1 picture or 6"):
         next(generate(generator, flow, torch.zeros(2, 3, SIZE, SIZE)))
+    with pytest.raises(InputError, match="32 x 64 px, but the frames are 64 x 64; place it"):
+        next(generate(generator, flow, torch.zeros(1, 3, SIZE, 32)))
 
 
 def test_a_part_of_the_clip_is_that_part(generator, flow):
@@ -135,6 +141,8 @@ def test_the_previous_frame_as_a_source_changes_the_picture_a_little(generator, 
     assert torch.equal(temporal[0], plain[0])  # it has no frame before it
     later = torch.cat([i for i, _ in generate(generator, flow, background, temporal=True, start=1)])
     torch.testing.assert_close(later[0], temporal[1], atol=1e-5, rtol=0)  # it has one, too
+    part = torch.cat([i for i, _ in generate(generator, flow, background, temporal=True, start=5)])
+    assert (part[0] - temporal[5]).abs().max() < 2e-4  # its frames go back further than one
     change = (temporal - plain).abs()
     assert 1e-3 < change.mean() < 0.03
 
@@ -144,3 +152,15 @@ def test_without_a_background_the_colour_is_straight(generator, flow):
     over, _ = run(generator, flow, torch.full((1, 3, SIZE, SIZE), -0.5), 6)
     torch.testing.assert_close(mattes * images - (1 - mattes) * 0.5, over, atol=0.01, rtol=0)
     assert (images[(mattes < 1 / 255).expand_as(images)] == 0).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_paints_flows_that_are_held_in_memory(generator, flow):
+    """With the previous frame and the full picture, too: all that must follow to the device."""
+    body, target = flow.prepared.body, flow.target
+    framing = frame_person(target, body, flow.offsets, "full")
+    held = materialise(replace(flow, framing=framing))
+    expected = torch.cat([i for i, _ in generate(generator, held, None, temporal=True)])
+    on_gpu = copy.deepcopy(generator).to("cuda")
+    images = torch.cat([i for i, _ in generate(on_gpu, held, None, None, "cuda", temporal=True)])
+    assert (images - expected).abs().mean() < 0.01

@@ -22,7 +22,7 @@ from video_files import (  # noqa: E402
 )
 
 from lwg_core.errors import InputError  # noqa: E402
-from lwg_core.video import has_sound, open_output, takes_alpha, takes_sound  # noqa: E402
+from lwg_core.video import open_output  # noqa: E402
 
 NTSC = Fraction(30000, 1001)
 
@@ -120,7 +120,6 @@ def sound_file(path: Path, codec: str, rate: int, seconds: float = 4) -> Path:
 )
 def test_sound_of_files_is_copied_or_encoded(tmp_path, source, codec, rate, output, expected):
     audio = sound_file(tmp_path / source, codec, rate)
-    assert has_sound(audio)
     write(tmp_path / output, 25, 50, audio=audio)
     check_video(tmp_path / output, Fraction(25), 50)
     name, rate, samples = heard(tmp_path / output)
@@ -167,8 +166,7 @@ def test_bad_sound_is_a_sentence_before_the_work(tmp_path):
         with pytest.raises(InputError, match=words) as error:
             open_output(out, 25, 2, audio=audio)
         assert "\n" not in str(error.value)
-    assert not out.exists() and not has_sound(tmp_path / "mute.mp4")
-    assert not has_sound(tmp_path / "gone.wav")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -198,13 +196,6 @@ def test_the_impossible_is_a_sentence_before_the_work(tmp_path, name, fps, frame
     with pytest.raises(InputError, match=words) as error:
         open_output(tmp_path / name, fps, frames, **options)
     assert "\n" not in str(error.value) and files_of(tmp_path) == ["file"]
-
-
-def test_what_formats_can_do():
-    assert [takes_alpha(n) for n in ("a.mp4", "a.webp", "a", "b/", "a.png", "a.jpg")] == [
-        False, True, True, True, True, False,
-    ]  # fmt: skip
-    assert [takes_sound(n) for n in ("a.MP4", "a.mkv", "a.webp", "a")] == [True, True, False, False]
 
 
 def test_an_open_output_has_written_nothing(tmp_path):
