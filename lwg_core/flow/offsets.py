@@ -32,6 +32,7 @@ from ..errors import InputError
 from ..render.raster import rasterize
 from .field import normalize_pixels
 from .parts import part_labels
+from .people import warn_of_different_people
 from .source import Source, Sources, check_sources
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ def solve_offsets(body: BodyModel, sources: Sources, share: float = 1.0) -> Tens
 
 def with_offsets(sources: Sources, body: BodyModel) -> Sources:
     """Hair and clothes onto the mesh: offsets solved jointly from all masks of a person."""
+    check_sources(sources, body)
+    warn_of_different_people(sources, body)
     solved = {}
     for person in dict.fromkeys(source.person for source in sources):
         own = tuple(source for source in sources if source.person == person)

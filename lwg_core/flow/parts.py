@@ -35,9 +35,10 @@ _PART_OF_JOINT = (
 
 # What a source can be asked to give. Hands belong to neither top nor trousers: they are bare skin,
 # which is the wearer's, as the face is; gloves are "hands". Shoes are bought apart: "feet".
-# "hips" is the torso below HEM, no label of the body's own.
+# Two more that are no labels of the body's own, both cut from the torso: "hips", below HEM, and
+# "neck", down to the collar: its skin goes with the head's.
 PART_GROUPS = {
-    "head": ("head", "face"),
+    "head": ("head", "face", "neck"),
     "face": ("face",),
     "upper": ("torso", "left_arm", "right_arm"),
     "lower": ("hips", "left_leg", "right_leg"),
@@ -46,7 +47,7 @@ PART_GROUPS = {
     "legs": ("left_leg", "right_leg"),
     "feet": ("left_foot", "right_foot"),
     "body": ("hips", *(name for name in PART_NAMES if name not in ("head", "face"))),
-    "whole": ("hips", *PART_NAMES),
+    "whole": ("hips", "neck", *PART_NAMES),
 }
 _HIPS = ("left_hip", "right_hip")
 HEM = 0.35  # of the way from the pelvis joint to the hip joints: where tops end and trousers show
@@ -84,16 +85,17 @@ def part_vertices(body: BodyModel, parts: Iterable[str]) -> Tensor:
     """(V,) bool: the vertices of ``parts``, names of PART_GROUPS."""
     labels = part_labels(body)
     torso = labels == PART_NAMES.index("torso")
-    hips = torso & below_hem(body)
+    cut = {"hips": torso & below_hem(body), "neck": torso & above_collar(body)}
+    cut["torso"] = torso & ~cut["hips"] & ~cut["neck"]
     chosen = torch.zeros_like(torso)
     for name in {member for part in check_parts(parts) for member in PART_GROUPS[part]}:
-        if name == "hips":
-            chosen |= hips
-        elif name == "torso":
-            chosen |= torso & ~hips
-        else:
-            chosen |= labels == PART_NAMES.index(name)
+        chosen |= cut[name] if name in cut else labels == PART_NAMES.index(name)
     return chosen
+
+
+def above_collar(body: BodyModel) -> Tensor:
+    """(V,) bool: carried by neck and head more than by the trunk."""
+    return body.weights[:, [JOINT_NAMES.index(name) for name in ("neck", "head")]].sum(1) > 0.5
 
 
 def below_hem(body: BodyModel) -> Tensor:

@@ -175,9 +175,7 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
         patterns=patterns,
         pieces=found.pieces,
         vertex_code=vertex_code,
-        vertex_colors=vertex_colors(
-            body, parts, found.pieces, foreground, points[..., :2], score
-        ),
+        vertex_colors=vertex_colors(body, parts, found.pieces, foreground, points[..., :2], score),
         raster=raster,
     )
 

@@ -1,5 +1,6 @@
 """Personalization: deterministic, harmless to its base, honest about what it was made from."""
 
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from people import SIZE, small_generator, source  # noqa: E402
 
 from lwg_core.body.open_body import open_body  # noqa: E402
 from lwg_core.errors import InputError  # noqa: E402
+from lwg_core.flow.transfer import select_parts, wear  # noqa: E402
 from lwg_core.training.personalize import (  # noqa: E402
     METADATA_KEY,
     describe,
     draw_item,
     load_personalized,
     personalize,
+    plain,
     remove_flow,
     save_personalized,
     sources_hash,
@@ -62,6 +65,31 @@ def test_the_target_is_never_among_its_sources(sources):
     rng = np.random.default_rng(0)
     for _ in range(6):
         assert len(draw_item(sources, open_body(), rng).source_inputs) == 2
+
+
+def test_people_are_never_composed_from_each_other(sources, caplog):
+    """A is pictured once, B twice, in clothes that A is to wear."""
+    people = wear(sources[:1], sources[1:], ["upper"])
+    colours = [
+        torch.full_like(s.image, value) for s, value in zip(people, (-0.8, 0, 0), strict=True)
+    ]
+    people = tuple(replace(s, image=c) for s, c in zip(people, colours, strict=True))
+    whole = tuple(plain(source) for source in people)
+    assert [(s.person, s.parts) for s in whole] == [(0, None), (1, None), (1, None)]
+    targets = set()
+    for seed in range(12):
+        item = draw_item(whole, open_body(), np.random.default_rng(seed))
+        assert len(item.source_inputs) == 1  # of the same person: the other picture, or itself
+        inside = item.source_inputs[:, 7:] > 0.99
+        shown = item.source_inputs[:, :1][inside].mean()
+        wanted = item.image[:, :1][item.alpha > 0.99].mean()
+        assert abs(shown - wanted) < 0.02
+        targets.add(round(float(wanted), 1))
+    assert targets == {-0.8, 0.0}
+    with caplog.at_level(logging.WARNING):
+        _, losses = personalize(small_generator(), people, open_body(), steps=1, size=SIZE)
+    assert np.isfinite(losses).all()
+    assert [r.getMessage() for r in caplog.records if "2 people" in r.getMessage()]
 
 
 def test_a_lone_source_cannot_be_copied(sources):
@@ -131,6 +159,11 @@ def test_the_hash_of_the_sources_covers_all_that_is_read(sources):
     ):
         assert sources_hash((replace(first, **change), *rest)) != known, change
     assert sources_hash(sources[::-1]) != known
+    # Who is who counts, but neither the numbers nor the parts that are worn.
+    assert sources_hash(select_parts(sources, ["upper"])) == known
+    assert sources_hash(tuple(replace(s, person=2) for s in sources)) == known
+    apart = sources_hash((*sources[:2], replace(sources[2], person=1)))
+    assert apart not in (known, sources_hash((sources[0], *(replace(s, person=1) for s in rest))))
 
 
 def test_a_spoiled_record_is_one_sentence(tmp_path):
