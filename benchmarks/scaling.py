@@ -40,7 +40,7 @@ from lwg_core.synthetic.people import write_people
 from lwg_core.weights import load_generator
 
 PARTS = ("frames", "sources", "size")
-CHUNK = 4  # frames: the most that a CPU is given at a time
+CHUNK = 4  # frames at a time, where runs take turns
 PICTURE = 512  # px
 
 
@@ -79,9 +79,11 @@ def official_width() -> AttLWBGenerator:
     return AttLWBGenerator.from_scratch(config).eval()
 
 
-def painted(generator: AttLWBGenerator, flow: LazyFlow, sources: Sources) -> Iterator:
+def painted(
+    generator: AttLWBGenerator, flow: LazyFlow, sources: Sources, chunk: int | None = None
+) -> Iterator:
     background = place_background(sources[0].image[None], flow)
-    return generate(generator, flow, background)
+    return generate(generator, flow, background, chunk)
 
 
 def alternate(runs: list[Iterator], rounds: int) -> list[float]:
@@ -133,7 +135,7 @@ def sources_table(folder: Path, quick: bool) -> None:
             with torch.no_grad():
                 generator.encode(source_inputs(flow.prepared))
             once.append(time.process_time() - start)
-            runs.append(painted(generator, flow, sources))
+            runs.append(painted(generator, flow, sources, CHUNK))
         spent = alternate(runs, rounds)
         for row in zip(counts, once, spent, strict=True):
             cells = f"{row[0]:7d} | {row[1]:7.2f} | {row[2]:8.1f} | {row[2] / spent[0]:12.2f}x"
@@ -147,7 +149,7 @@ def size_table(folder: Path, quick: bool) -> None:
     print("| size | ms/frame | ms/megapixel |\n|-----:|---------:|-------------:|", flush=True)
     sources, generator = read_sources(folder, 2), load_generator()
     flows = [walk(sources, CHUNK * (rounds + 1), size) for size in sizes]
-    spent = alternate([painted(generator, flow, sources) for flow in flows], rounds)
+    spent = alternate([painted(generator, flow, sources, CHUNK) for flow in flows], rounds)
     for size, milliseconds in zip(sizes, spent, strict=True):
         print(f"| {size:4d} | {milliseconds:8.1f} | {milliseconds / size**2 * 1e6:12.0f} |")
 
