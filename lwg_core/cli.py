@@ -1,4 +1,4 @@
-"""Command line: imitate, view, transfer, recover, synth, motions, demo.
+"""Command line: imitate, view, transfer, recover, synth, motions, evaluate, weights, demo.
 
 Exit code 0 = done, 2 = bad input, told in one sentence, 130 = interrupted.
 """
@@ -13,14 +13,25 @@ import cv2
 
 from . import __version__
 from .commands.demo import add_demo
+from .commands.evaluate import add_evaluate
 from .commands.imitate import add_imitate
 from .commands.people import add_people
 from .commands.recover import add_recover
 from .commands.transfer import add_transfer
 from .commands.view import add_view
+from .commands.weights import add_weights
 from .errors import InputError
 
-COMMANDS = (add_imitate, add_view, add_transfer, add_recover, add_people, add_demo)
+COMMANDS = (
+    add_imitate,
+    add_view,
+    add_transfer,
+    add_recover,
+    add_people,
+    add_evaluate,
+    add_weights,
+    add_demo,
+)
 
 
 def parser() -> argparse.ArgumentParser:

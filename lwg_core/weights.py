@@ -20,6 +20,7 @@ from torch import Tensor
 from .errors import InputError
 from .files import atomic_path
 from .networks.generator import AttLWBGenerator, GeneratorConfig
+from .networks.strict import check_finite, check_fits
 
 DEFAULT_GENERATOR = Path(__file__).parent / "assets" / "generator.safetensors"
 # What torch.load raises on damaged files, beside OSError (from the zip and the pickle readers).
@@ -124,37 +125,12 @@ def build_generator(
     config = GeneratorConfig.from_state_dict(state_dict, metadata, name)
     with torch.device("meta"):
         model = AttLWBGenerator(config, operations)
-    check_matches(state_dict, model, name)
+    what = f"a generator with the strategy {config.strategy!r}"
+    check_fits(state_dict, model.state_dict(), name, what)
     weights = {key: value.detach().to(torch.float32) for key, value in state_dict.items()}
     check_finite(weights, name)
     model.load_state_dict(weights, assign=True)
     return model.eval()
-
-
-def check_matches(state_dict: Mapping[str, Tensor], model: torch.nn.Module, name: str) -> None:
-    """One sentence about every difference between a file's keys and shapes and a model's."""
-    expected = {key: value.shape for key, value in model.state_dict().items()}
-    missing = sorted(expected.keys() - state_dict.keys())
-    unexpected = sorted(state_dict.keys() - expected.keys())
-    misshapen = sorted(
-        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(shape)}"
-        for key, shape in expected.items()
-        if key in state_dict and state_dict[key].shape != shape
-    )
-    differences = {"missing": missing, "unexpected": unexpected, "of the wrong shape": misshapen}
-    report = [f"{len(keys)} {what}: {listing(keys)}" for what, keys in differences.items() if keys]
-    if report:
-        raise InputError(f"{name} does not fit an AttLWB generator ({'; '.join(report)})")
-
-
-def check_finite(weights: Mapping[str, Tensor], name: str) -> None:
-    broken = [key for key, value in weights.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise InputError(f"{name} holds NaN or infinite weights, in {listing(broken)}")
-
-
-def listing(keys: list[str], shown: int = 3) -> str:
-    return ", ".join(keys[:shown]) + (", ..." if len(keys) > shown else "")
 
 
 def save_generator(

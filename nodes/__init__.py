@@ -5,6 +5,7 @@ from typing_extensions import override
 
 from .background import InpaintBackground
 from .body import LoadBodyModel, PreviewBody
+from .evaluate import Evaluate
 from .example import ExamplePerson
 from .files import register_folders
 from .flow import ComposeFlow, FlowToTensors
@@ -51,4 +52,5 @@ class LiquidWarpingExtension(ComfyExtension):
             Personalize,
             SavePersonalized,
             LoadPersonalized,
+            Evaluate,
         ]

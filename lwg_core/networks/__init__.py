@@ -1,1 +1,1 @@
-"""Generators with Attentional Liquid Warping Blocks, and their parts."""
+"""Generators of the Liquid Warping GAN with every warping strategy, and their parts."""

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import conv3x3, conv_together, like_input
-from .pairs import ListedFeatures, sample
+from .pairs import ListedFeatures, as_maps, sample
 
 
 class Spade(nn.Module):
@@ -90,8 +90,7 @@ class AttLWB(nn.Module):
                 for slot, feature in enumerate(features[1:], 2):
                     mixed[: len(feature)].addcmul_(feature, alpha[: len(feature), slot, None])
             fused.index_copy_(0, block.pixels, mixed.to(fused.dtype))
-        fused = fused.view(x.shape[0], *x.shape[2:], channels)
-        return fused.permute(0, 3, 1, 2).contiguous()
+        return as_maps(fused, x)
 
     def query(self, rows: Tensor) -> Tensor:
         """Target features (n, C) -> what they ask of the sources' features (n, C)."""

@@ -14,7 +14,8 @@ class SourceBank:
 
     features: one (S, c, h, w) map per attention block, in the order of the blocks: the encoder
         stages (H/2, H/4, H/8), then one per residual block (H/8). Channels-last in memory when made
-        without gradients, so that a pixel's features lie together.
+        without gradients, so that a pixel's features lie together. A generator without such blocks
+        has the source inputs themselves, (S, C, H, W), as its only map.
     """
 
     features: tuple[Tensor, ...]

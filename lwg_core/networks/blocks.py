@@ -73,6 +73,26 @@ class ResBlock(nn.Module):
         return x + self.main(x)
 
 
+def residual_blocks(channels: int, number: int, operations) -> nn.ModuleList:
+    return nn.ModuleList(ResBlock(channels, operations) for _ in range(number))
+
+
+class FullSizeSkip(nn.Module):
+    """x + conv(relu(conv([x, inputs]))), all at full size. Starts as the identity."""
+
+    def __init__(self, channels: int, inputs: int, operations) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            conv3x3(channels + inputs, channels, operations),
+            nn.ReLU(inplace=True),
+            conv3x3(channels, channels, operations),
+        )
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """x: (N, channels, H, W); inputs: (N, inputs, H, W)."""
+        return x + self.main(torch.cat([x, inputs.to(x.dtype)], dim=1))
+
+
 class Encoder(nn.Module):
     """Stages of [conv3x3 stride 2, ReLU]: (N, inputs, H, W) -> features at H/2, H/4, H/8, ..."""
 

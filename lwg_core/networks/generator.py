@@ -1,8 +1,10 @@
-"""The generator of the Liquid Warping GAN with Attention (paper section 3.2; AttLWB-SPADE).
+"""The generator of the Liquid Warping GAN with Attention (paper section 3.2).
 
 Three streams: the source stream encodes S source pictures (once per set of sources), the target
-stream turns the warped pictures of a frame into colour and mask while nine attention blocks feed it
-the sources' features, and the optional background network paints what the person hides.
+stream turns the warped pictures of a frame into colour and mask while nine blocks feed it the
+sources' features, and the optional background network paints what the person hides. The blocks are
+those of the config's strategy: attention (AttLWB-SPADE) or one that the paper compares with it. Two
+strategies have neither blocks nor a source stream: their target stream is an auto-encoder.
 
 Conventions: images (N, 3, H, W) in [-1, 1]; masks (N, 1, H, W) in 0..1, 1 = BACKGROUND; flow
 (..., H, W, 2) holds absolute source coordinates in [-1, 1], edges at +-1, and -2 where nothing is
@@ -24,57 +26,16 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .attention import AttLWB
+from .attention import Spade
+from .autoencoder import ResAutoEncoder
 from .background_net import BackgroundNet
 from .bank import SourceBank
-from .blocks import Decoder, Encoder, ResBlock, SkipDecoder, conv3x3, conv_together, head
+from .blocks import Encoder, FullSizeSkip, SkipDecoder, conv_together, head, residual_blocks
 from .config import GeneratorConfig
+from .strategies import STRATEGIES
 from .warping import lists_pairs, warp_in_turn
 
 __all__ = ["AttLWBGenerator", "GeneratorConfig", "SourceBank"]
-
-
-class SourceNet(nn.Module):
-    """G_SID: encodes a source picture and, in training, reconstructs it with its mask."""
-
-    def __init__(self, config: GeneratorConfig, operations) -> None:
-        super().__init__()
-        widths = config.widths
-        self.encoders = Encoder(config.source_channels, widths, operations, bias=True)
-        self.res_blocks = residual_blocks(config, operations)
-        if config.source_decoder:
-            self.decoders = Decoder(widths, operations)
-            self.img_reg = head(widths[0], 3, operations)
-            self.att_reg = head(widths[0], 1, operations)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(N, C, H, W) -> one feature map per attention block, see SourceBank."""
-        features = []
-        for layer in [*self.encoders.layers, *self.res_blocks]:
-            x = layer(x)
-            features.append(x)
-        return tuple(features)
-
-    def reconstruct(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        """The last feature map -> image (N, 3, H, W) and mask (N, 1, H, W)."""
-        colour, mask = conv_together(self.decoders(feature), (self.img_reg[0], self.att_reg[0]))
-        return torch.tanh(colour), torch.sigmoid(mask)
-
-
-class FullSizeSkip(nn.Module):
-    """x + conv(relu(conv([x, inputs]))), all at full size. Starts as the identity."""
-
-    def __init__(self, channels: int, inputs: int, operations) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            conv3x3(channels + inputs, channels, operations),
-            nn.ReLU(inplace=True),
-            conv3x3(channels, channels, operations),
-        )
-
-    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
-        """x: (N, channels, H, W); inputs: (N, inputs, H, W)."""
-        return x + self.main(torch.cat([x, inputs.to(x.dtype)], dim=1))
 
 
 class AttLWBGenerator(nn.Module):
@@ -83,11 +44,8 @@ class AttLWBGenerator(nn.Module):
     def __init__(self, config: GeneratorConfig, operations=torch.nn) -> None:
         super().__init__()
         self.config = config
-        widths, hidden = config.widths, config.spade_hidden
-
-        def attention(channels: int) -> AttLWB:
-            return AttLWB(channels, hidden, operations, key_conv=config.key_conv)
-
+        widths, number = config.widths, config.res_blocks
+        make_block = STRATEGIES[config.strategy].block
         if config.background:
             self.bg_net = BackgroundNet(
                 config.background_channels,
@@ -95,24 +53,41 @@ class AttLWBGenerator(nn.Module):
                 config.background_res_blocks,
                 operations,
             )
-        self.src_net = SourceNet(config, operations)
-        self.tsf_net_enc = Encoder(config.target_channels, widths, operations, bias=False)
-        self.enc_attlwbs = nn.ModuleList(attention(width) for width in widths)
-        self.res_attlwbs = nn.ModuleList(attention(widths[-1]) for _ in range(config.res_blocks))
-        self.res_blocks = residual_blocks(config, operations)
-        self.tsf_net_dec = SkipDecoder(widths, operations)
+        if make_block is None:
+            self.tsf_net = ResAutoEncoder(config.stream_channels, widths, number, operations)
+        else:
+            self.src_net = ResAutoEncoder(
+                config.source_channels, widths, number, operations, decoder=config.source_decoder
+            )
+            self.tsf_net_enc = Encoder(config.target_channels, widths, operations, bias=False)
+            self.enc_attlwbs = nn.ModuleList(make_block(c, config, operations) for c in widths)
+            self.res_attlwbs = nn.ModuleList(
+                make_block(widths[-1], config, operations) for _ in range(number)
+            )
+            self.res_blocks = residual_blocks(widths[-1], number, operations)
+            self.tsf_net_dec = SkipDecoder(widths, operations)
         if config.full_size_skip:
-            self.tsf_full_size = FullSizeSkip(widths[0], config.target_channels, operations)
-        self.tsf_img_reg = head(widths[0], 3, operations)
-        self.tsf_att_reg = head(widths[0], 1, operations)
+            self.tsf_full_size = FullSizeSkip(widths[0], config.stream_channels, operations)
+        if make_block is not None:
+            self.tsf_img_reg = head(widths[0], 3, operations)
+            self.tsf_att_reg = head(widths[0], 1, operations)
         if config.copy_gate:
             self.tsf_copy_reg = head(widths[0], 1, operations, bias=True)
+
+    @property
+    def heads(self) -> list[nn.Module]:
+        """The output convolutions: colour, mask and, where there is one, copy gate."""
+        if self.config.warps_features:
+            heads = [self.tsf_img_reg[0], self.tsf_att_reg[0]]
+        else:
+            heads = [self.tsf_net.img_reg[0], self.tsf_net.att_reg[0]]
+        return [*heads, self.tsf_copy_reg[0]] if self.config.copy_gate else heads
 
     @classmethod
     def from_scratch(cls, config: GeneratorConfig, seed: int = 0) -> AttLWBGenerator:
         """A generator to be trained, float32 on the CPU; the global random state is left alone.
 
-        PyTorch's default initialisation, except that each block starts near plain instance
+        PyTorch's default initialisation, except that each attention starts near plain instance
         normalisation (small gamma and beta), the copy gate starts near the warped sources, and the
         full-size skip starts as the identity.
         """
@@ -120,10 +95,11 @@ class AttLWBGenerator(nn.Module):
             torch.manual_seed(seed)
             model = cls(config)
         with torch.no_grad():
-            for block in [*model.enc_attlwbs, *model.res_attlwbs]:
-                for conv in (block.spade.mlp_gamma, block.spade.mlp_beta):
-                    conv.weight.mul_(0.3)
-                    conv.bias.zero_()
+            for module in model.modules():
+                if isinstance(module, Spade):
+                    for conv in (module.mlp_gamma, module.mlp_beta):
+                        conv.weight.mul_(0.3)
+                        conv.bias.zero_()
             if config.copy_gate:
                 model.tsf_copy_reg[0].bias.fill_(1.0)
             if config.full_size_skip:
@@ -134,6 +110,8 @@ class AttLWBGenerator(nn.Module):
     def encode(self, source_inputs: Tensor) -> SourceBank:
         """source_inputs: (S, config.source_channels, H, W)."""
         self.check(source_inputs, self.config.source_channels, "source")
+        if not self.config.warps_features:
+            return SourceBank((source_inputs,))
         features = self.src_net(source_inputs)
         if lists_pairs():  # once, so that the maps' pixels are rows in every frame
             features = tuple(f.contiguous(memory_format=torch.channels_last) for f in features)
@@ -175,30 +153,35 @@ class AttLWBGenerator(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The target stream (G_TSF), for B sets of S sources with T frames each.
 
-        features: per attention block (B, S, c, h, w); target_inputs: (B*T, C, H, W);
+        features: per map of the bank (B, S, c, h, w); target_inputs: (B*T, C, H, W);
         flow: (B, T, S, H, W, 2). Returns colour (B*T, 3, H, W) and mask (B*T, 1, H, W).
         """
         self.check(target_inputs, self.config.target_channels, "target")
+        inputs = STRATEGIES[self.config.strategy].inputs(features[0], target_inputs)
+        if self.config.warps_features:
+            x = self.with_warped_features(features, inputs, flow)
+        else:
+            x = self.tsf_net.decoders(self.tsf_net(inputs)[-1])
+        if self.config.full_size_skip:
+            x = self.tsf_full_size(x, inputs)
+        # Under autocast the heads come in bfloat16, too coarse for pictures.
+        colour, mask, *gate = (out.to(target_inputs.dtype) for out in conv_together(x, self.heads))
+        colour, mask = torch.tanh(colour), torch.sigmoid(mask)
+        if gate:
+            colour = torch.lerp(colour, target_inputs[:, :3], torch.sigmoid(gate[0]))
+        return colour, mask
+
+    def with_warped_features(self, features: list[Tensor], x: Tensor, flow: Tensor) -> Tensor:
+        """The target stream with the strategy's blocks, up to the heads: (B*T, widths[0], H, W)."""
         official = self.config.inputs == "official"
         warped = warp_in_turn(features, flow, len(self.enc_attlwbs), official)
-        x, skips = target_inputs, []
+        skips = []
         for layer, attlwb in zip(self.tsf_net_enc.layers, self.enc_attlwbs, strict=True):
             x = attlwb(layer(x), next(warped))
             skips.append(x)
         for block, attlwb in zip(self.res_blocks, self.res_attlwbs, strict=True):
             x = attlwb(block(x), next(warped))
-        x = self.tsf_net_dec(x, skips[:-1])
-        if self.config.full_size_skip:
-            x = self.tsf_full_size(x, target_inputs)
-        heads = [self.tsf_img_reg[0], self.tsf_att_reg[0]]
-        if self.config.copy_gate:
-            heads.append(self.tsf_copy_reg[0])
-        # Under autocast the heads come in bfloat16, too coarse for pictures.
-        colour, mask, *gate = (out.to(target_inputs.dtype) for out in conv_together(x, heads))
-        colour, mask = torch.tanh(colour), torch.sigmoid(mask)
-        if gate:
-            colour = torch.lerp(colour, target_inputs[:, :3], torch.sigmoid(gate[0]))
-        return colour, mask
+        return self.tsf_net_dec(x, skips[:-1])
 
     def forward_official(
         self,
@@ -213,21 +196,22 @@ class AttLWBGenerator(nn.Module):
         bg_inputs: (B, N, 4, H, W) or None; src_inputs: (B, S, C, H, W);
         tsf_inputs: (B, T, C, H, W); Tst: (B, T, S, H, W, 2), flow from the sources.
         Ttt: (B, T-1, H, W, 2), flow from each frame to its predecessor: switches on the temporal
-        attention, where the previous frame is one more source.
-        Returns bg_img (B, N, 3, H, W), src_imgs and src_masks (B, S, ...), tsf_imgs and tsf_masks
-        (B, T, ...).
+        attention, where the previous frame is one more source. The other strategies leave it aside.
+        Returns bg_img (B, N, 3, H, W), src_imgs and src_masks (B, S, ...) if there is a decoder for
+        them, tsf_imgs and tsf_masks (B, T, ...).
         """
         batch, frames = tsf_inputs.shape[:2]
         bank = self.encode(src_inputs.flatten(0, 1))
         features = per_item(bank, batch)
-        if Ttt is None:
+        if Ttt is None or self.config.strategy != "attention":
             colour, mask = self.transfer(features, tsf_inputs.flatten(0, 1), Tst)
             colours, masks = unbatch(colour, batch), unbatch(mask, batch)
         else:
             colours, masks = self.transfer_in_time(features, tsf_inputs, Tst, Ttt)
         results = {"tsf_imgs": colours, "tsf_masks": masks}
-        src_imgs, src_masks = self.reconstruct(bank)
-        results |= {"src_imgs": unbatch(src_imgs, batch), "src_masks": unbatch(src_masks, batch)}
+        if self.config.warps_features and self.config.source_decoder:
+            images, masks = self.reconstruct(bank)
+            results |= {"src_imgs": unbatch(images, batch), "src_masks": unbatch(masks, batch)}
         if bg_inputs is not None:
             results["bg_img"] = unbatch(self.background(bg_inputs.flatten(0, 1)), batch)
         return results
@@ -268,10 +252,6 @@ class AttLWBGenerator(nn.Module):
             raise InputError(
                 f"the {name} input is {width}x{height}; sides must be divisible by {multiple}"
             )
-
-
-def residual_blocks(config: GeneratorConfig, operations) -> nn.ModuleList:
-    return nn.ModuleList(ResBlock(config.widths[-1], operations) for _ in range(config.res_blocks))
 
 
 def per_item(bank: SourceBank, batch: int) -> list[Tensor]:

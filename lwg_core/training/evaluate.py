@@ -8,22 +8,21 @@ pose, over their true background. Region of ``psnr``/``ssim``: the true matte di
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..body.model import BodyModel
 from ..errors import InputError
 from ..flow.compose import ComposeOptions
-from ..flow.offsets import solve_offsets
-from ..flow.source import Source
+from ..metrics.held_out import choose_pictures, held_out
+from ..metrics.pictures import person_region, region_scores
 from ..networks.generator import AttLWBGenerator
 from ..synthetic.dataset import load_record
-from .data import TrainingItem, make_item, record_params, to_images
+from .data import TrainingItem, make_item
 
 log = logging.getLogger(__name__)
 
@@ -60,25 +59,17 @@ def held_out_items(
     items = []
     for file in files:
         record = load_record(file)
-        images, alphas = to_images(record.images, size), to_images(record.alphas, size)
-        background = to_images(record.background[None], size)
-        bodies = tuple(
-            Source(images[i] * 2 - 1, record_params(record, [i], body, size), alphas[i])
-            for i in sources
-        )
-        offsets = None if naked else solve_offsets(body, bodies)
-        bodies = tuple(replace(b, offsets=offsets) for b in bodies)
-        rest = [i for i in range(len(record.params)) if i not in (0, 1)]
-        chosen = [rest[k * len(rest) // 4] for k in range(4)]
+        _, targets = choose_pictures(len(record.params), 1, str(file))
+        person = held_out(record, body, size, list(sources), targets, naked)
         items.append(
             make_item(
-                bodies,
-                record_params(record, chosen, body, size),
+                person.sources,
+                person.target,
                 body,
-                offsets,
-                images[chosen] * 2 - 1,
-                alphas[chosen],
-                (background * 2 - 1).expand(len(chosen), -1, -1, -1),
+                person.sources[0].offsets,
+                person.images,
+                person.alphas,
+                person.background.expand(len(targets), -1, -1, -1),
                 options=options,
             )
         )
@@ -91,27 +82,6 @@ def person_scores(prediction: Tensor, item: TrainingItem, person: Tensor) -> lis
     a, b = person > 0.5, item.alpha > 0.5
     iou = (a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3)).clamp(min=1)
     return list(zip(psnr.tolist(), ssim.tolist(), iou.tolist(), strict=True))
-
-
-def person_region(alpha: Tensor) -> Tensor:
-    """The true matte (T, 1, H, W) dilated by 4 px."""
-    return F.max_pool2d(alpha, 9, 1, 4)
-
-
-def region_scores(prediction: Tensor, truth: Tensor, region: Tensor) -> tuple[Tensor, Tensor]:
-    """PSNR in dB and SSIM, (T,) each, of pictures (T, 3, H, W) in [-1, 1].
-
-    region: (T, 1, H, W) in 0..1, the weight of each pixel; not empty in any frame.
-    """
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    error = ((prediction - truth) / 2).square()
-    mse = (error * region).sum((1, 2, 3)) / (3 * region.sum((1, 2, 3)))
-    _, ssim = structural_similarity_index_measure(
-        (prediction + 1) / 2, (truth + 1) / 2, data_range=1.0, return_full_image=True
-    )
-    ssim = (ssim.mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
-    return -10 * mse.log10(), ssim
 
 
 def mean_scores(people: list[list[tuple]]) -> Scores:

@@ -81,7 +81,7 @@ def personalize(
     with torch.inference_mode(False), torch.enable_grad():
         base = float_copy(generator).requires_grad_(False).eval()
         tuned = float_copy(generator)
-        tuned.tsf_att_reg.requires_grad_(False)
+        tuned.heads[1].requires_grad_(False)  # the mask's
         device = next(tuned.parameters()).device
         rng = np.random.default_rng(seed)
         cropped = tuple(plain(crop_source(source, body, size)) for source in sources)

@@ -29,6 +29,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader
 
 from ..body.open_body import open_body
+from ..networks.config import STRATEGY_NAMES
 from ..networks.generator import AttLWBGenerator, GeneratorConfig
 from ..weights import load_generator, save_generator
 from .data import ItemStream, TrainingSet
@@ -45,6 +46,12 @@ def arguments() -> argparse.Namespace:
     add("--test", type=Path, required=True, help="folder of test records")
     add("--output", type=Path, required=True, help="folder of checkpoint, log and weights")
     add("--size", type=int, default=128, help="pixels of the square pictures")
+    add(
+        "--strategy",
+        choices=STRATEGY_NAMES,
+        default="attention",
+        help="how the sources reach the target stream (paper section 5.3)",
+    )
     add("--widths", default="32,64,128", help="channels of the three encoder stages")
     add("--res-blocks", type=int, default=4)
     add("--spade-hidden", type=int, default=64)
@@ -55,7 +62,7 @@ def arguments() -> argparse.Namespace:
     add("--decay", type=float, default=0.5, help="last share of the run with a falling rate")
     add("--every", type=int, default=500, help="steps between evaluations")
     add("--people", type=int, default=16, help="test identities of the evaluations")
-    add("--weights", help="generator to start from (a file, or default)")
+    add("--weights", help="generator to start from (a file, or default), of its own shape")
     add("--device", default="cpu")
     add("--threads", type=int, default=1, help="CPU threads of each process")
     add("--workers", type=int, default=0, help="processes that compose items; 0 = the training one")
@@ -67,7 +74,9 @@ def build(args: argparse.Namespace) -> AttLWBGenerator:
     if args.weights:
         return with_full_size_skip(load_generator(args.weights), args.seed)
     widths = tuple(int(w) for w in args.widths.split(","))
-    config = GeneratorConfig.surface(widths, args.res_blocks, args.spade_hidden)
+    config = GeneratorConfig.surface(
+        widths, args.res_blocks, args.spade_hidden, strategy=args.strategy
+    )
     return AttLWBGenerator.from_scratch(config, args.seed)
 
 

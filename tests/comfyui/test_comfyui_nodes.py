@@ -18,7 +18,7 @@ NODES = {
     "LWG_InpaintBackground", "LWG_LoadGenerator", "LWG_Generate", "LWG_Personalize",
     "LWG_SavePersonalized", "LWG_LoadPersonalized", "LWG_LoadRegressor", "LWG_RecoverBodyFromImage",
     "LWG_ImportBody", "LWG_SaveMotion", "LWG_SmoothMotion", "LWG_NovelView", "LWG_BulletTime",
-    "LWG_SelectParts", "LWG_GenerateToFile",
+    "LWG_SelectParts", "LWG_GenerateToFile", "LWG_Evaluate",
 }  # fmt: skip
 TEMPLATES = Path(__file__).resolve().parents[2] / "workflows"
 QUICK = {"LoadMotion": {"frames": 3}, "ComposeFlow": {"size": 128}}

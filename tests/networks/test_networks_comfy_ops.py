@@ -22,11 +22,6 @@ from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 from lwg_core.weights import load_generator, save_generator
 
 torch.set_num_threads(1)
-config = GeneratorConfig(
-    widths=(8, 12, 16), res_blocks=2, spade_hidden=8, copy_gate=True,
-    background_widths=(4, 8, 8, 12), background_res_blocks=1,
-)
-save_generator(sys.argv[1], AttLWBGenerator.from_scratch(config), dtype=torch.float32)
 torch.manual_seed(0)
 inputs = (
     torch.rand(1, 1, 4, 32, 32),
@@ -36,23 +31,31 @@ inputs = (
 )
 def run(operations, dtype=torch.float32):
     model = load_generator(sys.argv[1], operations).to(dtype)
-    assert isinstance(model.enc_attlwbs[0].fq, operations.Conv2d)
-    assert isinstance(model.tsf_net_dec.upconvs[0][0], operations.ConvTranspose2d)
+    plain = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    layers = [module for module in model.modules() if isinstance(module, plain)]
+    kinds = (operations.Conv2d, operations.ConvTranspose2d)
+    assert len(layers) > 20 and all(isinstance(layer, kinds) for layer in layers)
     with torch.inference_mode():
         return model.forward_official(*inputs)
 
-expected = run(torch.nn)
-for operations, dtype, tolerance in [
-    (comfy.ops.disable_weight_init, torch.float32, 1e-6),
-    (comfy.ops.manual_cast, torch.float32, 1e-6),
-    (comfy.ops.manual_cast, torch.float16, 5e-3),
-    (comfy.ops.manual_cast, torch.bfloat16, 4e-2),
-]:
-    results = run(operations, dtype)
-    for name, value in expected.items():
-        error = (results[name] - value).abs().max().item()
-        assert results[name].dtype == torch.float32, (name, dtype)
-        assert error < tolerance, (operations.__name__, dtype, name, error)
+for strategy in ("attention", "softgate-mean", "add", "concat"):
+    config = GeneratorConfig(
+        strategy=strategy, widths=(8, 12, 16), res_blocks=2, spade_hidden=8, copy_gate=True,
+        background_widths=(4, 8, 8, 12), background_res_blocks=1,
+    )
+    save_generator(sys.argv[1], AttLWBGenerator.from_scratch(config), dtype=torch.float32)
+    expected = run(torch.nn)
+    for operations, dtype, tolerance in [
+        (comfy.ops.disable_weight_init, torch.float32, 1e-6),
+        (comfy.ops.manual_cast, torch.float32, 1e-6),
+        (comfy.ops.manual_cast, torch.float16, 5e-3),
+        (comfy.ops.manual_cast, torch.bfloat16, 4e-2),
+    ]:
+        results = run(operations, dtype)
+        for name, value in expected.items():
+            error = (results[name] - value).abs().max().item()
+            assert results[name].dtype == torch.float32, (name, dtype)
+            assert error < tolerance, (strategy, operations.__name__, dtype, name, error)
 print("parity holds")
 """
 

@@ -137,9 +137,10 @@ def test_files_that_are_no_state_dict(tmp_path, content):
 @pytest.mark.parametrize(
     ("keys", "kind"),
     [
-        (["enc_attlwbs.0.gate_conv.0.weight", "tsf_net_enc.layers.0.0.weight"], "SoftGate"),
+        (["enc_attlwbs.0.gate_conv.0.weight", "tsf_net_enc.layers.0.0.weight"], "SoftGateLWB"),
         (["src_net.img_reg.0.weight", "tsf_net_enc.layers.0.0.weight"], "AddLWB"),
-        (["bg_net.main.0.weight", "tsf_net.img_reg.0.weight"], "InputConcat"),
+        (["bg_net.main.0.weight", "tsf_net.img_reg.0.weight"], "InputConcat or Texture"),
+        (["src_net.img_reg.0.weight", "res_attlwbs.0.fq.weight"], "AttLWB .* parts missing"),
         (["global_model.model.0.weight"], "discriminator"),
         (["flow_net.block0.model.0.weight"], "Global-Flow"),
         (["layer1.0.conv1.weight", "decpose.weight"], "SPIN"),

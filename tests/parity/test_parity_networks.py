@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lwg_core.networks import warping
 from lwg_core.networks.discriminator import PartDiscriminators
 from lwg_core.networks.generator import AttLWBGenerator, GeneratorConfig
 
@@ -24,6 +25,12 @@ TOLERANCE = 2e-5  # an exact algebraic rewrite in float32; the official code its
 VARIANTS = {
     "AttLWB-SPADE": GeneratorConfig(),
     "AttLWB-Front-SPADE": GeneratorConfig(background=False),
+    "InputConcat": GeneratorConfig(strategy="concat"),
+    "TextureWarping": GeneratorConfig(strategy="texture"),
+    "AddLWB": GeneratorConfig(strategy="add"),
+    "AvgLWB": GeneratorConfig(strategy="mean"),
+    "SoftGateAddLWB": GeneratorConfig(strategy="softgate-add"),
+    "SoftGateAvgLWB": GeneratorConfig(strategy="softgate-mean"),
 }
 
 
@@ -55,10 +62,12 @@ def cases(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, dict[str, Tensor
     return found
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "whole"])
 @pytest.mark.parametrize(
     "path", sorted(FOLDER.glob("ipercore_*.safetensors")), ids=lambda path: path.stem
 )
-def test_generator(path: Path) -> None:
+def test_generator(path: Path, listed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warping, "lists_pairs", lambda: listed)
     variant = path.stem.removeprefix("ipercore_")
     known = [name for name in VARIANTS if variant.startswith(name)]
     if not known:
@@ -66,9 +75,12 @@ def test_generator(path: Path) -> None:
     with torch.device("meta"):
         model = AttLWBGenerator(VARIANTS[known[0]])
     with_recipe_weights(model)
+    read = GeneratorConfig.from_state_dict(model.state_dict(), name=f"{variant}.pth")
+    assert read == model.config
     for case, tensors in cases(load_file(path)).items():
         with torch.no_grad():
             results = model.forward_official(**{"bg_inputs": None, **tensors["in"]})
+        assert results.keys() == tensors["out"].keys()
         for name, expected in tensors["out"].items():
             assert results[name].shape == expected.shape, (case, name)
             error = (results[name] - expected).abs().max().item()

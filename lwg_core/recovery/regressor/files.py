@@ -11,16 +11,15 @@ import lzma
 import pickletools
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from ...errors import InputError
 from ...networks.config import looks_like
-from ...weights import DAMAGED, check_finite, checkpoint_kind, listing, read_state_dict
+from ...networks.strict import check_finite, check_fits
+from ...weights import DAMAGED, checkpoint_kind, read_state_dict
 from .network import Regressor, RegressorConfig
 
 LOOKED_AT = 1 << 24  # bytes of names; HMR2's file has less than one
@@ -70,28 +69,11 @@ def load_regressor(path: str | Path, operations=torch.nn) -> Regressor:
     with torch.device("meta"):
         model = Regressor(config, operations)
     expected = model.state_dict()
-    check_fits(state_dict, expected, path.name)
+    check_fits(state_dict, expected, path.name, "the SPIN regressor")
     weights = {key: value.detach().to(expected[key].dtype) for key, value in state_dict.items()}
     check_finite(weights, path.name)
     model.load_state_dict(weights, assign=True)
     return model.eval()
-
-
-def check_fits(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str) -> None:
-    """One sentence about every difference between a file's keys and shapes and a model's."""
-    misshapen = [
-        f"{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    report = (
-        (sorted(expected.keys() - found.keys()), "missing"),
-        (sorted(found.keys() - expected.keys()), "unexpected"),
-        (misshapen, "of the wrong shape"),
-    )
-    differences = [f"{len(keys)} {what}: {listing(keys)}" for keys, what in report if keys]
-    if differences:
-        raise InputError(f"{name} does not fit the SPIN regressor ({'; '.join(differences)})")
 
 
 def refuse_others(path: Path) -> None:
