@@ -205,13 +205,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of test records")
     parser.add_argument("--generator", default="default")
-    parser.add_argument("--people", type=int, default=16)
+    parser.add_argument("--people", type=int, default=16, help="4 or more: they exchange clothes")
     parser.add_argument("--own-light", action="store_true", help="B's pictures keep their light")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the first pairs here")
     parser.add_argument("--rows", type=int, default=6, help="pairs on the sheet")
     parser.add_argument("--garments", choices=(*GARMENTS,), default="outfit", help="on the sheet")
     args = parser.parse_args()
+    if args.people < 4:
+        parser.error("--people must be at least 4: everybody wears the clothes of the third next")
     generator, body = load_generator(args.generator), open_body()
     rows: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     sheet: list[list[Tensor]] = []

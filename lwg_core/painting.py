@@ -80,7 +80,7 @@ def generate(
         )
     window = clip_window(flow, generator.config.multiple)
     inputs = source_inputs(flow.prepared).to(device)
-    bank = generator.encode(inputs)
+    bank = encode(generator, inputs)
     if isinstance(flow, LazyFlow):  # moved once, not for every chunk
         flow = replace(flow, prepared=flow.prepared.to(inputs.device))
     if temporal:
@@ -111,6 +111,19 @@ def generate(
         if progress is not None:
             progress(end - start, stop - start, images[-1])
         at = end
+
+
+def encode(generator: AttLWBGenerator, inputs: Tensor) -> SourceBank:
+    """The sources (S, C, H, W) as a bank; InputError if they do not fit into memory."""
+    try:
+        return generator.encode(inputs)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise InputError(
+            f"there is not enough memory for {len(inputs)} sources of {inputs.shape[3]} x "
+            f"{inputs.shape[2]} px; choose a smaller size, or fewer sources"
+        ) from error
 
 
 def paint_frames(

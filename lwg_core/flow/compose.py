@@ -96,7 +96,7 @@ def compose(
     shape = (len(vertices), *size)
     warped, visibility, head = synthesize(prepared, pixels, shape, options.winner, options.fill)
     offered = pixels.projected
-    if options.transfer == "flows" and len(prepared.patterns) > 1:
+    if options.transfer == "flows" and prepared.divided:
         offered = offered & (prepared.patterns[pixels.piece] > 0)
     chosen = offered & (pixels.seen > 0) if options.visibility == "visible" else offered
     return FlowChunk(

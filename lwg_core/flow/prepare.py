@@ -17,7 +17,7 @@ from .field import normalize_pixels
 from .parts import part_labels
 from .source import Sources, check_sources, crop_source, source_vertices
 from .texture import vertex_colors
-from .transfer import feeding
+from .transfer import feeding, warn_of_unseen_parts
 from .visibility import depth_map, facing, visible
 
 ALPHA_GROWTH = 0.02  # of the person's height: how far a mask is guessed beyond the naked mesh
@@ -42,7 +42,8 @@ class PreparedSources:
         the mesh covers, and code: (S, 3, h, w) correspondence code, of the meshes.
     parts: (V,) int64 index into PART_NAMES. vertex_code: (V, 3).
     patterns: (P, S) 0 or 1, the distinct sets of sources that feed a vertex; all 1 where no source
-        claims parts. pieces: (V,) int64, the pattern of each vertex.
+        claims parts. A source's mesh hides what it hides, whatever it feeds. pieces: (V,) int64,
+        the pattern of each vertex.
     vertex_colors: (V, 3) in [-1, 1], every vertex coloured, seen or not.
     raster: the meshes at (h, w).
     """
@@ -75,9 +76,9 @@ class PreparedSources:
         return self.image.shape[2], self.image.shape[3]
 
     @property
-    def feeds(self) -> Tensor:
-        """(V, S) 0 or 1: which vertices each source feeds. Its mesh hides what it hides anyway."""
-        return self.patterns[self.pieces]
+    def divided(self) -> bool:
+        """Whether any source does not feed the whole body."""
+        return not bool(self.patterns.all())
 
     @property
     def device(self) -> torch.device:
@@ -156,8 +157,8 @@ def prepare_sources(sources: Sources, body: BodyModel, device=None) -> PreparedS
     found = feeding(sources, body)
     patterns = found.patterns.to(shown.dtype)
     score = shown * points[..., 3].clamp(min=0) ** 3
-    if len(patterns) > 1:
-        score = score * patterns[found.pieces]
+    score = score * patterns[found.pieces]
+    warn_of_unseen_parts(sources, body, found, score)
     return PreparedSources(
         body=body,
         sources=sources,

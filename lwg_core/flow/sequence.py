@@ -86,8 +86,8 @@ class LazyFlow:
         """Check ``target`` against the sources and prepare them.
 
         target: T frames with cameras. Without betas it takes those of the first source; its own
-        must belong to ``body``. Clothes and hair (offsets) are those
-        that the sources say the person wears.
+        must belong to ``body``. Clothes and hair (offsets) are those that the sources say the
+        person wears.
         """
         target = check_target(target, body, size)
         if not isinstance(sources, PreparedSources):

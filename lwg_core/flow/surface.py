@@ -111,7 +111,7 @@ def see_surface(prepared: PreparedSources, raster: Raster, cosine: Tensor) -> Su
     main = corners.gather(1, weights.argmax(1, keepdim=True)).squeeze(1)
     score, clear = seen * facing**3, torch.minimum(seen, (stretch / STRETCH) ** 3)
     piece = piece_of(prepared, corners, weights)
-    if len(prepared.patterns) > 1:
+    if prepared.divided:
         fed = prepared.patterns[piece]
         score, clear = score * fed, clear * fed
     return SurfacePixels(

@@ -8,6 +8,7 @@ A person's own pictures may claim parts too: a close-up that is to give the face
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,9 @@ from .parts import check_parts, part_vertices
 from .source import MAX_SOURCES, Source, Sources, source_vertices
 from .visibility import depth_map, facing, visible
 
+log = logging.getLogger(__name__)
+
+SHOWN = 0.1  # of a part's vertices: fewer are no picture of it
 SEAM_ROUNDS = 8  # of averaging over neighbours: offsets change over about 6 cm of the surface
 
 
@@ -96,6 +100,25 @@ def feeding(sources: Sources, body: BodyModel) -> Feeding:
     feeds = torch.where((owner < 0)[:, None], rest, claimed & (person == owner[:, None]))
     patterns, pieces = feeds.unique(dim=0, return_inverse=True)
     return Feeding(patterns, pieces)
+
+
+def warn_of_unseen_parts(sources: Sources, body: BodyModel, found: Feeding, score: Tensor) -> None:
+    """Log a warning for each part that someone gives and that their pictures hardly show.
+
+    score: (V, S) trust in each source, 0 = hidden or not fed.
+    """
+    claims = {(s.person, name) for s in sources for name in s.parts or ()}
+    for person, name in sorted(claims):
+        theirs = [number for number, source in enumerate(sources) if source.person == person]
+        given = part_vertices(body, [name]) & found.feeds[:, theirs].any(1)
+        shown = (score[given][:, theirs] > 0).any(1)
+        if len(shown) and shown.float().mean() < SHOWN:
+            log.warning(
+                "%s is taken from sources %s, but they do not show it: it gets the colours of "
+                "what is next to it",
+                name,
+                ", ".join(str(number + 1) for number in theirs),
+            )
 
 
 def worn_offsets(sources: Sources, body: BodyModel) -> Tensor | None:

@@ -129,3 +129,9 @@ def sample(table: Tensor, taps: Tensor, weights: Tensor) -> Tensor:
     return sum(
         weights[:, k, None] * table.index_select(0, taps[:, k]) for k in range(taps.shape[1])
     )
+
+
+def as_maps(rows: Tensor, like: Tensor) -> Tensor:
+    """Rows (N*H*W, C), one per target pixel -> maps of the shape of ``like`` (N, C, H, W)."""
+    maps = rows.view(like.shape[0], *like.shape[2:], like.shape[1])
+    return maps.permute(0, 3, 1, 2).contiguous()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lwg_core.body.model import PART_NAMES
+from lwg_core.body.params import JOINT_NAMES
 from lwg_core.errors import InputError
 from lwg_core.flow.compose import ComposeOptions, compose, prepare_sources
 from lwg_core.flow.offsets import with_offsets
@@ -24,6 +25,7 @@ from lwg_core.flow.transfer import (
 )
 
 A, B, C = torch.tensor([[0.9, -0.7, -0.7], [-0.7, 0.8, -0.7], [-0.7, -0.7, 0.9]])
+LEG = ("hip", "knee", "ankle", "foot")
 ALL = ("upper", "lower", "hands", "feet", "head")
 
 
@@ -130,6 +132,19 @@ def test_the_back_of_a_jacket_seen_from_the_front_only_is_its_own_colour(studio)
     assert (chunk.warped[0, :, theirs] - B[:, None]).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("way", ["flows", "texture"])
+@pytest.mark.parametrize("parts", [["whole"], ["head", "body"]])
+def test_everything_of_another_person(studio, parts, way):
+    """One set of sources feeds the whole body, and it is not all of them."""
+    sources = wear(plain(studio, A), plain(studio, B), parts)
+    prepared = prepare_sources(sources, studio.body)
+    assert prepared.patterns.tolist() == [[0, 0, 1, 1]] and prepared.divided
+    chunk, _, inner = composed(studio, sources, way=way)
+    assert (chunk.warped[0, :, inner] - B[:, None]).abs().max() < 0.05
+    assert (chunk.score[0, :2] == 0).all() and (chunk.score[0, 2] > 0).any()
+    assert chunk.flow.valid[0, :2].any() == (way == "texture")
+
+
 def test_face_and_hair_of_two_people(studio):
     sources = wear(plain(studio, A), plain(studio, B), ["face"])
     chunk, owner, inner = composed(studio, sources, studio.pose(0))
@@ -158,7 +173,7 @@ def test_what_does_not_feed_still_hides(studio):
 def test_without_parts_nothing_changes(studio):
     sources = tuple(studio.source(studio.pose(yaw)) for yaw in (0, 120))
     prepared = prepare_sources(sources, studio.body)
-    assert prepared.patterns.tolist() == [[1, 1]] and prepared.feeds.eq(1).all()
+    assert prepared.patterns.tolist() == [[1, 1]] and not prepared.divided
     plain_chunk = composed(studio, sources)[0]
     numbered = tuple(replace(source, person=3) for source in sources)
     for other in (composed(studio, numbered)[0], composed(studio, sources, way="texture")[0]):
@@ -222,6 +237,27 @@ def _growth(body):
     return span[body.v_template[:, 1].argmax()] - span[body.v_template[:, 1].argmin()]
 
 
+def test_parts_that_no_picture_shows_are_told(studio, caplog):
+    legs = [number for number, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in LEG]
+    other = plain(studio, B)
+    confidence = other[0].params.confidence.clone()
+    confidence[:, legs] = 0
+    half = tuple(
+        replace(source, params=replace(source.params, confidence=confidence)) for source in other
+    )
+    with caplog.at_level(logging.WARNING):
+        prepare_sources(wear(plain(studio, A), other, ["upper", "legs"]), studio.body)
+        # The trousers of the half figure are not worn: the next person's are.
+        sources = wear(wear(plain(studio, A), half, ["legs"]), other, ["legs"])
+        prepare_sources(sources, studio.body)
+        assert not caplog.records
+        prepared = prepare_sources(wear(plain(studio, A), half, ["upper", "legs"]), studio.body)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("legs is taken from sources 3, 4, but they do not")
+    shins = part_vertices(studio.body, ["legs"]) & (studio.body.v_template[:, 1] < -0.5)
+    assert (prepared.vertex_colors[shins] - B).abs().max() < 0.1  # at least of the same person
+
+
 def test_too_many_sources_and_mixed_clothes_are_refused(studio):
     one = plain(studio, A, [0])
     with pytest.raises(InputError, match="5 sources of the wearer and 4 of the clothes make 9"):
@@ -259,4 +295,4 @@ def test_parts_and_person_survive_crops_and_devices(studio):
         assert (other.parts, other.person) == (("upper",), 2)
     dressed = wear(plain(studio, A), plain(studio, B), ["upper"])
     moved = prepare_sources(dressed, studio.body).to("cpu")
-    assert moved.feeds.shape == (len(studio.body.v_template), 4)
+    assert moved.pieces.shape == (len(studio.body.v_template),)

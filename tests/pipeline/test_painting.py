@@ -89,6 +89,8 @@ class Full:
         self.config, self.asked = generator.config, []
 
     def encode(self, inputs):
+        if self.room < 0:
+            raise self.error
         return self.generator.encode(inputs)
 
     def decode(self, bank, inputs, flow):
@@ -116,6 +118,8 @@ def test_chunks_are_halved_when_memory_runs_out(generator, flow, error):
         assert (a - b).abs().max() < 1 / 255
     with pytest.raises(InputError, match="not enough memory for one frame of 64 x 64"):
         list(generate(Full(generator, 0, error), flow, background, 6))
+    with pytest.raises(InputError, match="not enough memory for 2 sources of 64 x 64"):
+        list(generate(Full(generator, -1, error), flow, background, 6))
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(generator, flow):
