@@ -10,6 +10,7 @@ from ..lwg_core.body.files import save_params
 from ..lwg_core.body.open_body import open_body
 from ..lwg_core.errors import InputError
 from ..lwg_core.flow.targets import CAMERA_STRATEGIES, imitate
+from ..lwg_core.flow.transfer import worn_offsets
 from ..lwg_core.recovery.exporters import save_amass, save_mesh, save_pose_keypoints
 from ..lwg_core.recovery.importers import load_motion_file
 from ..lwg_core.recovery.smoothing import METHODS, smooth_params
@@ -235,5 +236,6 @@ class ImitateMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         first = sources[0]
         body = body_model or open_body()
-        target = imitate(first.params, motion, body, camera, first.offsets, steady_feet)
+        worn = worn_offsets(sources, body)
+        target = imitate(first.params, motion, body, camera, first.offsets, steady_feet, worn)
         return io.NodeOutput(target)

@@ -140,7 +140,7 @@ def render(
     options: ComposeOptions | None = None,
 ) -> list[Tensor]:
     """Run the chain from sources to a written file; returns a few frames for a contact sheet."""
-    targets = make_targets(args, sources[0], job.clip, body)
+    targets = make_targets(args, sources, job.clip, body)
     picture, count = targets[0].camera.size, len(targets)
     check_canvas(args, picture)  # again: --order may have put another picture first
     canvas = canvas_size(args, picture)

@@ -12,8 +12,9 @@ import torch
 from ..body.model import BodyModel
 from ..body.params import SmplParams
 from ..errors import InputError
-from ..flow.source import Source
+from ..flow.source import Sources
 from ..flow.targets import CAMERA_STRATEGIES, imitate
+from ..flow.transfer import worn_offsets
 from ..flow.views import (
     MOST_FRAMES,
     POSES,
@@ -123,14 +124,14 @@ def frame_rate(args: argparse.Namespace, clip: SmplParams | None) -> float:
 
 
 def make_targets(
-    args: argparse.Namespace, source: Source, clip: SmplParams | None, body: BodyModel
+    args: argparse.Namespace, sources: Sources, clip: SmplParams | None, body: BodyModel
 ) -> tuple[SmplParams, ...]:
-    """The person of ``source`` as the options have them: one target per view, of equal length."""
-    start, offsets = source.params, source.offsets
+    """The first source's person as the options have them: one target per view, of equal length."""
+    start, offsets = sources[0].params, worn_offsets(sources, body)
     if clip is not None:
         with about(f"--motion {args.motion}"):
             start = imitate(
-                start, clip, body, args.camera, offsets, steady_feet=not args.no_steady_feet
+                start, clip, body, args.camera, sources[0].offsets, not args.no_steady_feet, offsets
             )
     start = replace(start, fps=frame_rate(args, clip))
     plain = args.pose == "own" and not args.front and args.zoom == 1

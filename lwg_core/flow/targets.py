@@ -32,6 +32,7 @@ def imitate(
     camera_strategy: str = "travel",
     offsets: Tensor | None = None,
     steady_feet: bool = True,
+    worn: Tensor | None = None,
 ) -> SmplParams:
     """The source person doing ``motion``.
 
@@ -48,8 +49,11 @@ def imitate(
         copy    the motion's camera as it is.
     steady_feet: with ``travel`` and ``source``, move the person so that feet that stand do not
         slide; with ``travel``, also onto the ground that the source stands on.
+    offsets: (V,) metres, the source's hair and clothes. worn: what the target wears in their place
+        (``transfer.worn_offsets``: other shoes have other soles); None = the same.
     Returns T frames with the source's betas, in the source's picture (for ``copy``, the motion's).
     """
+    worn = offsets if worn is None else worn
     check_strategy(camera_strategy, motion)
     if len(source) != 1 or source.camera is None or source.betas is None:
         raise InputError("the source body must be one frame with betas and a camera")
@@ -71,11 +75,11 @@ def imitate(
             stands = standing(
                 find_feet(_driver(motion, body), body), motion.camera, motion.fps, motion.valid
             )
-            feet = find_feet(target, body, offsets)
+            feet = find_feet(target, body, worn)
             camera = _on_source_ground(camera, source, feet, stands, body, offsets)
             camera = _steadied(camera, feet, stands, motion.camera.focal is not None)
     else:
-        feet = find_feet(target, body, offsets)
+        feet = find_feet(target, body, worn)
         ground = find_feet(source, body, offsets).lowest
         camera = _in_place(source.camera, ground, feet.lowest)
         if steady_feet:

@@ -45,6 +45,24 @@ def test_pose_is_the_motions_and_shape_the_sources(source):
     assert torch.equal(target.betas, source.betas) and target.body_model == "open"
 
 
+def test_other_soles_stand_on_the_same_ground(source):
+    """Worn shoes with soles 3 cm thicker lift the person instead of sinking into the floor."""
+    body = open_body()
+    soles = torch.zeros(len(body.v_template))
+    down = body.rest_normals()[:, 1] < -0.5
+    low = body.v_template[:, 1] < body.v_template[:, 1].amin() + 0.05
+    soles[down & low] = 0.03
+    still = SmplParams(standing_still(3))
+    bare = imitate(source, still, body, "source")
+    shod = imitate(source, still, body, "source", worn=soles)
+    ground = [
+        t.camera.project(body.vertices(t.pose, t.betas, o))[..., 1].amax(1)
+        for t, o in ((bare, None), (shod, soles))
+    ]
+    torch.testing.assert_close(ground[0], ground[1], atol=0.2, rtol=0)
+    assert (shod.camera.center[:, 1] < bare.camera.center[:, 1] - 2).all()
+
+
 def test_feet_stay_on_the_ground(source):
     body = open_body()
     target = imitate(source, SmplParams(crouching(6)), body, "source")

@@ -169,7 +169,7 @@ def test_targets_keep_the_person(people):
         args = cli.parser().parse_args(view(people, Path("o.mp4"), *more, both=False))
         clip = None if args.motion is None else target.load_motion(args.motion, 3)
         target.check_views(args, clip)
-        found = target.make_targets(args, source, clip, body)
+        found = target.make_targets(args, (source,), clip, body)
         joined = target.join(found)
         assert len(joined) == len(found) * target.count_frames(args, clip)
         assert joined.camera.size == params.camera.size
