@@ -45,12 +45,6 @@ class Feeding:
         return self.patterns[self.pieces]
 
 
-def select_parts(sources: Sources, parts: Iterable[str] | None) -> Sources:
-    """The same sources, each giving ``parts`` (names of PART_GROUPS); None = what others leave."""
-    chosen = None if parts is None else check_parts(parts)
-    return tuple(replace(source, parts=chosen) for source in sources)
-
-
 def wear(wearer: Sources, clothes: Sources, parts: Iterable[str]) -> Sources:
     """``wearer`` with ``parts`` of the person in ``clothes``; may be repeated with other people.
 

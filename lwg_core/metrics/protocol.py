@@ -25,7 +25,6 @@ from .held_out import HeldOut
 from .networks import Embedder
 from .pictures import gradient_energy, mean_within, person_region, picture_scores
 
-REGIONS = ("", "_person", "_head")
 FACE_ON_SHEET = 128  # px
 
 

@@ -9,6 +9,7 @@ load without a converter. Parameter-free layers (ReLU, InstanceNorm) always come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,7 @@ class Encoder(nn.Module):
         channels = [inputs, *widths]
         self.layers = nn.ModuleList(
             nn.Sequential(conv3x3(c, d, operations, stride=2, bias=bias), nn.ReLU(inplace=True))
-            for c, d in zip(channels, widths, strict=False)
+            for c, d in pairwise(channels)
         )
 
 
@@ -134,7 +135,9 @@ class SkipDecoder(nn.Module):
 
     def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
         """x: (N, widths[-1], h, w); skips: encoder features, largest first, without x's size."""
-        for upconv, skipper, skip in zip(self.upconvs, self.skippers, skips[::-1], strict=False):
+        for upconv, skipper, skip in zip(
+            self.upconvs[:-1], self.skippers, skips[::-1], strict=True
+        ):
             x = skipper(torch.cat([skip, upconv(x)], dim=1))
         return self.upconvs[-1](x)
 
@@ -143,7 +146,7 @@ def upsampling_stages(widths: Sequence[int], operations) -> nn.ModuleList:
     outputs = widths[::-1]
     return nn.ModuleList(
         nn.Sequential(upsampler(c, d, operations), nn.ReLU(inplace=True))
-        for c, d in zip([widths[-1], *outputs], outputs, strict=False)
+        for c, d in pairwise([widths[-1], *outputs])
     )
 
 

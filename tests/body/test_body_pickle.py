@@ -14,20 +14,12 @@ import subprocess
 import sys
 import types
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse
 import torch
-
-from lwg_core.body.files import load_body_model
-from lwg_core.body.pickles.values import Held
-from lwg_core.body.safe_pickle import as_array
-from lwg_core.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from pickled import (  # noqa: E402
+from pickled import (
     DTYPE,
     EMPTY_ARRAY,
     F8,
@@ -36,6 +28,11 @@ from pickled import (  # noqa: E402
     read,
     refused,
 )  # fmt: skip
+
+from lwg_core.body.files import load_body_model
+from lwg_core.body.pickles.values import Held
+from lwg_core.body.safe_pickle import as_array
+from lwg_core.errors import InputError
 
 
 @pytest.fixture

@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-import sys
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.pickles.values import Held
-from lwg_core.body.safe_pickle import SELECT_LIMIT, as_array, read_pickle
-from lwg_core.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from pickled import (  # noqa: E402
+from pickled import (
     DTYPE,
     EMPTY_ARRAY,
     F8,
@@ -27,6 +19,10 @@ from pickled import (  # noqa: E402
     read,
     refused,
 )  # fmt: skip
+
+from lwg_core.body.pickles.values import Held
+from lwg_core.body.safe_pickle import SELECT_LIMIT, as_array, read_pickle
+from lwg_core.errors import InputError
 
 CLAIMS = {
     "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b"abc.",

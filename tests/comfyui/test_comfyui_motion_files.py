@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.files import load_params, save_params
-from lwg_core.body.open_body import open_body
-from lwg_core.body.params import JOINT_NAMES
-from lwg_core.recovery.projection import project_keypoints
-from lwg_core.render.camera import Camera
-from lwg_core.synthetic.motions import motion
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recovery_prompts import (  # noqa: E402
+from recovery_prompts import (
     SIZE,
     blank,
     explained,
@@ -31,6 +20,13 @@ from recovery_prompts import (  # noqa: E402
     text_of,
     turned,
 )  # fmt: skip
+
+from lwg_core.body.files import load_params, save_params
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import JOINT_NAMES
+from lwg_core.recovery.projection import project_keypoints
+from lwg_core.render.camera import Camera
+from lwg_core.synthetic.motions import motion
 
 # --- bodies of other nodes
 

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.files import load_params
-from lwg_core.body.open_body import open_body
-from lwg_core.body.params import SmplParams
-from lwg_core.recovery.regressor.network import Regressor, RegressorConfig
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recovery_prompts import (  # noqa: E402
+from recovery_prompts import (
     HERE,
     SIZE,
     THERE,
@@ -34,6 +24,11 @@ from recovery_prompts import (  # noqa: E402
     turned,
     walker,
 )  # fmt: skip
+
+from lwg_core.body.files import load_params
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
+from lwg_core.recovery.regressor.network import Regressor, RegressorConfig
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recovery_prompts import node  # noqa: E402
+from recovery_prompts import node
 
 PARTS = ("head", "face", "upper", "lower", "arms", "hands", "legs", "feet", "body", "whole")
 SIZE = 128

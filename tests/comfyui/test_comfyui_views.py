@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from recovery_prompts import explained, node, saved, saving
 
 from lwg_core.body.files import load_params, save_params
 from lwg_core.body.open_body import open_body
@@ -20,9 +19,6 @@ from lwg_core.flow.targets import imitate
 from lwg_core.flow.views import view_rotation
 from lwg_core.render.camera import Camera
 from lwg_core.synthetic.motions import motion
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from recovery_prompts import explained, node, saved, saving  # noqa: E402
 
 SIZE = (240, 200)  # height, width
 VIEW = {"yaw": 0.0, "pitch": 0.0, "frames": 1, "turn": 360.0, "pose": "own"}

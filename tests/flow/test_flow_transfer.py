@@ -19,7 +19,6 @@ from lwg_core.flow.transfer import (
     feeding,
     front_shown,
     rank_sources,
-    select_parts,
     wear,
     worn_offsets,
 )
@@ -32,6 +31,10 @@ ALL = ("upper", "lower", "hands", "feet", "head")
 def plain(studio, colour, yaws=(0, 180), **pose):
     paint = colour.expand(len(studio.paint), 3)
     return tuple(studio.source(studio.pose(yaw, **pose), paint=paint) for yaw in yaws)
+
+
+def giving(sources, parts):
+    return tuple(replace(source, parts=tuple(parts)) for source in sources)
 
 
 def composed(studio, sources, pose=None, way="flows"):
@@ -89,11 +92,11 @@ def test_who_feeds_what(studio):
     assert feeds[hands].int().tolist() == [[0, 0, 1, 1]] * int(hands.sum())
     assert feeds[head, 0].all() and feeds.any(1).all()
     # A person's own close-up: the head is the close-up's, the rest is left to the others.
-    own = (*one, *select_parts(one, ["head"]))
+    own = (*one, *giving(one, ["head"]))
     assert torch.equal(feeding(own, body).feeds[:, 1], head)
     assert torch.equal(feeding(own, body).feeds[:, 0], ~head)
     # What nobody claims falls to the first person if all sources claim something.
-    feeds = feeding(wear(select_parts(one, ["face"]), one, ["upper"]), body).feeds
+    feeds = feeding(wear(giving(one, ["face"]), one, ["upper"]), body).feeds
     assert torch.equal(feeds[:, 0], ~upper)
     # Pictures that are added behind are of the wearer.
     late = feeding((*wear(one, one, ["upper"]), *one), body).feeds
@@ -181,7 +184,7 @@ def test_without_parts_nothing_changes(studio):
         assert torch.equal(plain_chunk.flow.grid, other.flow.grid)
         assert torch.equal(plain_chunk.visibility, other.visibility)
     # All parts claimed by all is the same as no parts at all, but through the gates.
-    claimed = composed(studio, select_parts(sources, ["whole"]))[0]
+    claimed = composed(studio, giving(sources, ["whole"]))[0]
     assert torch.equal(plain_chunk.warped, claimed.warped)
 
 

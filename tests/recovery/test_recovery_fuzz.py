@@ -12,11 +12,19 @@ import random
 import sys
 import time
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from damage import (
+    ARRAYS,
+    HOSTILE,
+    VALUES,
+    damaged,
+    damaged_bytes,
+    damaged_members,
+    npz,
+)  # fmt: skip
 
 from lwg_core.body.files import load_body_model, load_params, save_params
 from lwg_core.body.model import BodyModel
@@ -27,17 +35,6 @@ from lwg_core.recovery.importers.load import load_motion_file
 from lwg_core.recovery.keypoints import parse_pose_keypoints
 from lwg_core.recovery.people import track_people
 from lwg_core.render.camera import Camera
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from damage import (  # noqa: E402
-    ARRAYS,
-    HOSTILE,
-    VALUES,
-    damaged,
-    damaged_bytes,
-    damaged_members,
-    npz,
-)  # fmt: skip
 
 RUNS = {
     "keypoint values": 300,

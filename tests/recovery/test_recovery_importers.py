@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.files import save_params
-from lwg_core.body.open_body import open_body
-from lwg_core.body.params import SmplParams
-from lwg_core.errors import InputError
-from lwg_core.flow.targets import imitate
-from lwg_core.recovery.importers import load_motion_file
-from lwg_core.render.camera import Camera
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from motion_files import (  # noqa: E402
+from motion_files import (
     FRAMES,
     POINTS,
     Y_UP,
@@ -41,6 +29,14 @@ from motion_files import (  # noqa: E402
     vectors,
     wham,
 )  # fmt: skip
+
+from lwg_core.body.files import save_params
+from lwg_core.body.open_body import open_body
+from lwg_core.body.params import SmplParams
+from lwg_core.errors import InputError
+from lwg_core.flow.targets import imitate
+from lwg_core.recovery.importers import load_motion_file
+from lwg_core.render.camera import Camera
 
 
 @pytest.fixture

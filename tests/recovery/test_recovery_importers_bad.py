@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.errors import InputError
-from lwg_core.recovery.importers import load_motion_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from motion_files import (  # noqa: E402
+from motion_files import (
     FRAMES,
     Z_UP,
     amass,
@@ -29,6 +22,9 @@ from motion_files import (  # noqa: E402
     phalp,
     wham,
 )  # fmt: skip
+
+from lwg_core.errors import InputError
+from lwg_core.recovery.importers import load_motion_file
 
 
 @pytest.fixture

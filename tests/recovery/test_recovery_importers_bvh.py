@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from motion_files import FRAMES, Y_UP, Z_UP, carries, close, known_motion, matrices, one
 from scipy.spatial.transform import Rotation
 
 from lwg_core.body.open_body import open_body
 from lwg_core.body.params import JOINT_NAMES, JOINT_PARENTS, SmplParams
 from lwg_core.errors import InputError
 from lwg_core.recovery.importers import load_motion_file
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from motion_files import FRAMES, Y_UP, Z_UP, carries, close, known_motion, matrices, one  # noqa: E402
 
 MIXAMO = {
     "pelvis": "mixamorig:Hips", "spine1": "mixamorig:Spine", "spine2": "mixamorig:Spine1",

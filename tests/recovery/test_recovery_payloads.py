@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.open_body import open_body
-from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from lwg_core.errors import InputError
-from lwg_core.recovery.payloads import import_nlf, import_smpl_payload
-from lwg_core.recovery.payloads.arrays import link
-from lwg_core.recovery.payloads.nlf import FROM_COCO17
-from lwg_core.recovery.payloads.recognise import import_payload
-from lwg_core.recovery.projection import stacked_regressor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from other_packs import (  # noqa: E402
+from other_packs import (
     BETAS,
     FOCAL,
     PLACE,
@@ -32,6 +19,15 @@ from other_packs import (  # noqa: E402
     shuffled,
     walk,
 )  # fmt: skip
+
+from lwg_core.body.open_body import open_body
+from lwg_core.body.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from lwg_core.errors import InputError
+from lwg_core.recovery.payloads import import_nlf, import_smpl_payload
+from lwg_core.recovery.payloads.arrays import link
+from lwg_core.recovery.payloads.nlf import FROM_COCO17
+from lwg_core.recovery.payloads.recognise import import_payload
+from lwg_core.recovery.projection import stacked_regressor
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-from lwg_core.body.open_body import open_body
-from lwg_core.errors import InputError
-from lwg_core.recovery.payloads import import_mhr
-from lwg_core.recovery.surface_fit import Surfaces, surface_distance
-from lwg_core.render.camera import Camera
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from other_packs import (  # noqa: E402
+from other_packs import (
     BETAS,
     FOCAL,
     PLACE,
@@ -28,6 +18,12 @@ from other_packs import (  # noqa: E402
     shuffled,
     walk,
 )  # fmt: skip
+
+from lwg_core.body.open_body import open_body
+from lwg_core.errors import InputError
+from lwg_core.recovery.payloads import import_mhr
+from lwg_core.recovery.surface_fit import Surfaces, surface_distance
+from lwg_core.render.camera import Camera
 
 
 @pytest.fixture(scope="module")

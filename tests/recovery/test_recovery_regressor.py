@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from tiny_regressor import (
+    TINY,
+    some_pose,
+    state_of,
+    tiny_regressor,
+)  # fmt: skip
 from torch import Tensor
 
 from lwg_core.body.params import JOINT_NAMES, SmplParams
@@ -30,14 +34,6 @@ from lwg_core.recovery.regressor.recover import recover_images, recover_person
 from lwg_core.recovery.regressor.refine import refine
 from lwg_core.recovery.regressor.transfer import LIMBS, onto_body
 from lwg_core.render.camera import Camera
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from tiny_regressor import (  # noqa: E402
-    TINY,
-    some_pose,
-    state_of,
-    tiny_regressor,
-)  # fmt: skip
 
 HEAD, FOOT = JOINT_NAMES.index("head"), JOINT_NAMES.index("left_ankle")
 

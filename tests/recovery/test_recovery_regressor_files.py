@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-
-from lwg_core.errors import InputError
-from lwg_core.recovery.regressor.files import key_names, load_regressor
-from lwg_core.recovery.regressor.network import Regressor
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from tiny_regressor import (  # noqa: E402
+from tiny_regressor import (
     TINY,
     state_of,
     tiny_regressor,
 )  # fmt: skip
+
+from lwg_core.errors import InputError
+from lwg_core.recovery.regressor.files import key_names, load_regressor
+from lwg_core.recovery.regressor.network import Regressor
 
 
 @pytest.fixture(scope="module")
